@@ -1,0 +1,100 @@
+"""The seams: what the core needs from stores, models, prices and watchers, each as small as it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+from core_engine.types import (
+    EntityRow,
+    GraphChanges,
+    GraphCounts,
+    Hit,
+    LLMCall,
+    Point,
+    RelationshipRow,
+    SparseVector,
+    StoreMark,
+    Usage,
+)
+
+
+class GraphStore(Protocol):
+    """A projection of the ledger's graph. All methods raise StoreError, with what to do next, when the store fails."""
+
+    name: str
+    """How the report names it, without credentials: `embedded` or `neo4j bolt://host:7687`."""
+
+    async def open(self) -> StoreMark:
+        """Connect, make constraints and indexes where they are missing, and say which store this is."""
+
+    async def begin(self, generation: int) -> None:
+        """Record durably that writing session `generation` begins."""
+
+    async def apply(self, changes: GraphChanges) -> None:
+        """Write the changes; when this returns they are committed and would survive a power loss."""
+
+    async def counts(self) -> GraphCounts:
+        """What the store holds of this workspace now."""
+
+    async def find_entities(self, words: str, limit: int) -> list[EntityRow]:
+        """Entities whose name or alias holds the words, heaviest first."""
+
+    async def neighbours(self, entity_id: str, limit: int) -> list[tuple[RelationshipRow, EntityRow]]:
+        """The relationships of an entity, heaviest first, each with the entity at its other end."""
+
+    async def close(self) -> None: ...
+
+
+class VectorStore(Protocol):
+    """A projection of the ledger's chunks as vectors. Raises StoreError when the store fails."""
+
+    name: str
+
+    async def open(self) -> StoreMark:
+        """Connect, make the collection where it is missing, and say which store this is."""
+
+    async def begin(self, generation: int) -> None:
+        """Record durably that writing session `generation` begins."""
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        """Write the points; durable only after `flush`."""
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Delete by id; ids that aren't there are fine. Durable only after `flush`."""
+
+    async def flush(self) -> None:
+        """When this returns, all writes before it would survive a power loss."""
+
+    async def count(self) -> int:
+        """Points of this workspace (the store's own mark isn't one)."""
+
+    async def search(self, sparse: SparseVector, dense: Sequence[float] | None, limit: int) -> list[Hit]:
+        """Best first; with a dense vector too, both rankings fused by reciprocal rank."""
+
+    async def close(self) -> None: ...
+
+
+class Pricer(Protocol):
+    """Turns usage into US dollars."""
+
+    def price(self, model: str, usage: Usage, stage: str) -> Decimal | None:
+        """None where no price is known: unpriced, never 0."""
+
+
+class Budget(Protocol):
+    """What a run may still spend, in US dollars. Amounts are reserved before a call at its ceiling, settled after."""
+
+    def reserve(self, ceiling: Decimal | None) -> bool:
+        """False where the ceiling could cross the cap. None: an unpriced call, which no cap in dollars can hold."""
+
+    def settle(self, ceiling: Decimal | None, cost: Decimal | None) -> None: ...
+
+
+class Observer(Protocol):
+    """Someone who watches. Must be quick, and must not raise; each is told in turn, on the event loop's thread."""
+
+    def call_finished(self, call: LLMCall) -> None: ...
+
+    def event(self, name: str, fields: dict[str, Any]) -> None: ...

@@ -1,0 +1,336 @@
+"""The values that travel through kg: what is read, cut, asked, answered, and written to the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+# --- what is read ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in its file.
+
+    `start` and `end` are character offsets into the decoded text of the file (of the line, in JSON Lines); `line`
+    counts from 1; `pointer` is a JSON Pointer (RFC 6901) where the file is JSON, and then start and end are None.
+    """
+
+    start: int | None = None
+    end: int | None = None
+    line: int | None = None
+    pointer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A time inside a turn: from character `at` of its text on, the words were said from `start` to `end` (seconds)."""
+
+    at: int
+    start: float | None
+    end: float | None
+    place: Place = field(default_factory=Place)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one speaker says in one go. Times are in seconds from the start of the recording.
+
+    Captions of one speaker that follow each other are joined into one turn; `marks` then keeps each caption's time.
+    """
+
+    text: str
+    speaker: str | None = None
+    start: float | None = None
+    end: float | None = None
+    place: Place = field(default_factory=Place)
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyChunk:
+    """A chunk that came ready in the file: the turns `first` up to, not including, `last` of its transcript."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One conversation as read. `record` names it within its file ('' where the file is the conversation)."""
+
+    turns: tuple[Turn, ...]
+    record: str = ""
+    title: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    ready: tuple[ReadyChunk, ...] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A part of a file that could not be read, while the rest could (a bad line of JSON Lines)."""
+
+    reason: str
+    line: int | None = None
+    column: int | None = None
+
+
+# --- what is cut ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTurn:
+    """A turn, or a piece of a long one, inside a chunk.
+
+    `raw` is as read; `text` is what is sent ('' where cleaning took everything out); `cuts` maps `text` back to
+    `raw`: pairs (offset in text, offset in raw) at which a run of unchanged characters begins, ascending.
+    A `speaker` of None means that the file names none. `turn` is the turn's index in the transcript.
+    """
+
+    speaker: str | None
+    raw: str
+    text: str
+    turn: int
+    start: float | None = None
+    end: float | None = None
+    cuts: tuple[tuple[int, int], ...] = ()
+    line: int | None = None
+    offset: int | None = None
+    pointer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What is asked about in one piece. Turns are numbered from 1 within the chunk, in the order of `turns`.
+
+    `context` holds (speaker, text) of the last turns of the chunk before: shown to the model, not extracted from.
+    """
+
+    id: str
+    document_id: str
+    seq: int
+    turns: tuple[ChunkTurn, ...]
+    context: tuple[tuple[str | None, str], ...] = ()
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The cleaned text with speakers, a line a turn: what is embedded and shown as the chunk's text."""
+        return "\n".join(f"{t.speaker}: {t.text}" if t.speaker else t.text for t in self.turns if t.text)
+
+    @property
+    def start(self) -> float | None:
+        return next((t.start for t in self.turns if t.start is not None), None)
+
+    @property
+    def end(self) -> float | None:
+        return next((t.end for t in reversed(self.turns) if t.end is not None), None)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(t.speaker for t in self.turns if t.speaker))
+
+
+# --- what is asked and answered -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or more calls. `prompt` includes `cached`; `completion` includes `reasoning`. Add up with sum()."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.reasoning + other.reasoning,
+        )
+
+    def __radd__(self, zero: int) -> Usage:
+        return self
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+
+@dataclass(frozen=True, slots=True)
+class LLMCall:
+    """One request to a model, as the ledger and every observer see it. Durations in seconds, `cost` in US dollars.
+
+    `cost` of None means unpriced: the price list does not know the model. It never means free.
+    """
+
+    id: str
+    run_id: str
+    stage: str  # extract | embed
+    model: str
+    endpoint: str
+    questions: int
+    attempt: int
+    status: str  # sent | answered | failed | aborted
+    started_at: float
+    duration_s: float = 0.0
+    wait_s: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    cost: Decimal | None = None
+    error_kind: str = ""
+    model_answered: str = ""
+    finish_reason: str = ""
+    request_id: str = ""
+    batch_id: str = ""
+
+
+# --- what the graph holds: rows for the stores, projected from the ledger -------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    id: str
+    path: str
+    title: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MentionRow:
+    """An entity named in a chunk. `turns` are numbers within the chunk, `offsets` pairs (turn, offset in raw turn)."""
+
+    entity_id: str
+    name: str
+    turns: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...] = ()
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """One place where a relationship is stated: the quote is the turn's raw text, cut in code, never the model's."""
+
+    id: str
+    subject_id: str
+    object_id: str
+    predicate: str
+    quote: str
+    speaker: str | None = None
+    turn: int = 0
+    start: float | None = None
+    end: float | None = None
+    modality: str = "stated"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """A chunk with all that hangs on it: written, replaced and deleted as one unit."""
+
+    id: str
+    document_id: str
+    index: int
+    text: str
+    next_id: str | None = None
+    speakers: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
+    mentions: tuple[MentionRow, ...] = ()
+    statements: tuple[StatementRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRow:
+    """`labels`: its ontology types, the first the main one. `weight`: distinct current chunks that name it."""
+
+    id: str
+    name: str
+    labels: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RelationshipRow:
+    """`type` in UPPER_SNAKE_CASE. `weight`: distinct current chunks that state it. `first`, `last`: document order."""
+
+    id: str
+    source_id: str
+    target_id: str
+    type: str
+    weight: int = 0
+    first: str | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChanges:
+    """What a graph store is to upsert and to delete, in one committed step.
+
+    Upserts go documents, entities, chunks, relationships; deletions (ids) the other way round. A chunk's unit (its
+    NEXT_CHUNK and FROM_DOCUMENT links, its mentions and statements) replaces what the store had for that chunk.
+    Every id referred to exists in the store or in the same changes.
+    """
+
+    documents: tuple[DocumentRow, ...] = ()
+    entities: tuple[EntityRow, ...] = ()
+    chunks: tuple[ChunkRow, ...] = ()
+    relationships: tuple[RelationshipRow, ...] = ()
+    deleted_documents: tuple[str, ...] = ()
+    deleted_entities: tuple[str, ...] = ()
+    deleted_chunks: tuple[str, ...] = ()
+    deleted_relationships: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCounts:
+    documents: int = 0
+    chunks: int = 0
+    entities: int = 0
+    relationships: int = 0
+    mentions: int = 0
+    statements: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMark:
+    """Which store this is, and the last writing session it knows of: the epoch is a random id kept in the store.
+
+    A wiped or other store has another epoch; one restored from an old copy has an older generation.
+    """
+
+    epoch: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: `values[i]` belongs to dimension `indices[i]`."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A chunk in the vector store. `id` is the chunk's UUID; `dense` is float32, little-endian, or None offline."""
+
+    id: str
+    sparse: SparseVector
+    dense: bytes | None
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A point found: `score` counts only within one search."""
+
+    id: str
+    score: float
+    payload: Mapping[str, Any]
