@@ -1,0 +1,206 @@
+"""The ledger: one SQLite file per workspace that holds what cost money or can't be had again.
+
+One thread owns the writing connection and commits in groups (law 9): a caller hands it a function of the connection
+and waits for the commit. A function that fails takes only its own changes back, not those of its group. Reading goes
+through connections of one's own, beside the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from core_engine.errors import LedgerError
+from core_engine.ledger.schema import migrate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_GROUP = 256  # functions committed together at most, so that no one waits long for the disk
+_BUSY_MS = 30_000
+
+
+class Ledger:
+    """The open ledger of one workspace. Use as a context manager; close() waits for what was handed in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._failed: BaseException | None = None
+        self._closed = False
+        _make_private(path)
+        try:
+            db = _connect(path)
+            _check(db)
+            migrate(db)
+        except sqlite3.Error as error:
+            raise _explained(path, error) from error
+        self._thread = threading.Thread(target=self._write_all, args=(db,), name="kg-ledger", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait until everything handed in is committed, then close."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+            self._thread.join()
+
+    def submit(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Hand in a change; the future is done when it is committed. Whatever `work` raises, the future raises."""
+        if self._closed:
+            raise LedgerError(f"the ledger {self.path} is closed")
+        job = _Job(lambda db: work(db, *args, **kwargs))
+        self._jobs.put(job)
+        return job.future
+
+    def write(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a change and wait for its commit. Not on the event loop: use `commit` there."""
+        return self.submit(work, *args, **kwargs).result()
+
+    async def commit(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Make a change and wait for its commit, on the event loop."""
+        # Shielded: a cancelled caller must not cancel what another group member's commit already holds.
+        return await asyncio.shield(asyncio.wrap_future(self.submit(work, *args, **kwargs)))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one moment of the ledger until it is given back, while others write."""
+        db = _connect(self.path, readonly=True)
+        try:
+            db.execute("BEGIN")
+            yield db
+        except sqlite3.Error as error:
+            raise _explained(self.path, error) from error
+        finally:
+            db.close()
+
+    # --- the writer thread ------------------------------------------------------------------------------------------
+
+    def _write_all(self, db: sqlite3.Connection) -> None:
+        more = True
+        while more:
+            group, more = self._next_group()
+            if group:
+                self._commit_group(db, group)
+        # Refusing to close with a reader around would only leave the WAL file for the next opening.
+        with contextlib.suppress(sqlite3.Error):
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        group: list[_Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            group.append(job)
+            if len(group) == _GROUP:
+                return group, True
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _commit_group(self, db: sqlite3.Connection, group: list[_Job]) -> None:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for job in group:
+                job.run(db)
+            db.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, whatever it is
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            told = _explained(self.path, error) if isinstance(error, sqlite3.Error) else error
+            for job in group:
+                job.fail(told)
+            return
+        for job in group:
+            job.finish()
+
+
+class _Job:
+    """A change on its way to a commit."""
+
+    __slots__ = ("_error", "_result", "_work", "future")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        self._work = work
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.future: Future[Any] = Future()
+
+    def run(self, db: sqlite3.Connection) -> None:
+        db.execute("SAVEPOINT job")
+        try:
+            self._result = self._work(db)
+        except sqlite3.OperationalError:
+            raise  # disk full, read-only, I/O error: the group can't be committed
+        except Exception as error:  # noqa: BLE001  goes to the one who asked
+            db.execute("ROLLBACK TO job")
+            self._error = error
+        db.execute("RELEASE job")
+
+    def finish(self) -> None:
+        if self._error is not None:
+            self.future.set_exception(self._error)
+        else:
+            self.future.set_result(self._result)
+
+    def fail(self, error: BaseException) -> None:
+        self.future.set_exception(self._error or error)
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
+    db.execute("PRAGMA temp_store = MEMORY")
+    if readonly:
+        db.execute("PRAGMA query_only = 1")
+        return db
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")  # NORMAL forgets commits when the power goes (law 8)
+    db.execute("PRAGMA cache_size = -16000")
+    return db
+
+
+def _check(db: sqlite3.Connection) -> None:
+    # Cheap and enough to notice a file that is no database or was cut off; `PRAGMA quick_check` is for kg doctor.
+    db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _explained(path: Path, error: sqlite3.Error) -> LedgerError:
+    text = str(error)
+    hint = "see what `kg doctor` says"
+    if "disk is full" in text or "disk full" in text:
+        hint = "free some space and run the same command again: nothing that was answered is lost"
+    elif "readonly" in text or "unable to open" in text:
+        hint = "make the folder writable, or name another --home"
+    elif "locked" in text or "busy" in text:
+        hint = "another program holds it; try again when that is done"
+    elif "not a database" in text or "malformed" in text:
+        hint = "the file is damaged; put a backup in its place, or name another --home (nothing was overwritten)"
+    return LedgerError(f"ledger {path}: {text}: {hint}")

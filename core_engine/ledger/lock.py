@@ -1,0 +1,83 @@
+"""The run lock: one run at a time writes a workspace; a lock whose holder died is free at once.
+
+The operating system holds the lock for us (flock, or msvcrt on Windows), so a crash, a reboot or another container
+with the same pid can't leave it behind; the file's text is only there to say who holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import IO
+
+from core_engine.errors import WorkspaceLocked
+
+if os.name == "nt":
+    import msvcrt
+
+    def _try_lock(file: IO[str]) -> bool:
+        try:
+            # Far behind the text, because Windows forbids others to read what is locked.
+            file.seek(1 << 30)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(file: IO[str]) -> bool:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class RunLock:
+    """Holds a workspace for one run. Raises WorkspaceLocked, naming the holder, if another run has it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+", encoding="utf-8")
+        if not _try_lock(self._file):
+            holder = _holder(path)
+            self._file.close()
+            raise WorkspaceLocked(f"another run holds this workspace ({holder}); wait for it, or use another --workspace")
+        self._file.seek(0)
+        self._file.truncate()
+        started = time.strftime("%Y-%m-%d %H:%M:%S%z")
+        self._file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}))
+        self._file.flush()
+
+    def release(self) -> None:
+        # Truncated, not deleted: a deleted file could be locked by two who opened it before and after.
+        with contextlib.suppress(OSError, ValueError):
+            self._file.truncate(0)
+        self._file.close()
+
+    def __enter__(self) -> RunLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def is_held(path: Path) -> str:
+    """Who holds the lock now, or '' if nobody does."""
+    if not path.exists():
+        return ""
+    with path.open("a+", encoding="utf-8") as file:
+        return "" if _try_lock(file) else _holder(path)
+
+
+def _holder(path: Path) -> str:
+    try:
+        who = json.loads(path.read_text(encoding="utf-8"))
+        return f"pid {int(who['pid'])} on {who['host']}, since {who['started']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its holder is just starting"

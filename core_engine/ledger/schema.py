@@ -1,0 +1,151 @@
+"""The ledger's tables, as a list of migrations applied in order, each once.
+
+Integer keys (`no`) join tables inside this file and never leave it; whatever leaves it carries an id made of content.
+Ids are 16-byte blobs here, UUID strings outside.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from core_engine.errors import LedgerError
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def m001_first_tables(db: sqlite3.Connection) -> None:
+    for statement in _FIRST_TABLES.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_tables,)
+
+_FIRST_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE run (
+    id TEXT PRIMARY KEY, command TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL, status TEXT NOT NULL,
+    exit_code INTEGER, pid INTEGER, host TEXT, settings TEXT NOT NULL, report TEXT
+) WITHOUT ROWID;
+CREATE INDEX run_started ON run (started_at);
+
+CREATE TABLE source (
+    path TEXT PRIMARY KEY, root TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    format TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE document (
+    no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, path TEXT NOT NULL, record TEXT NOT NULL, name TEXT NOT NULL,
+    title TEXT NOT NULL, metadata TEXT NOT NULL, content BLOB NOT NULL, cut TEXT NOT NULL,
+    UNIQUE (path, record)
+);
+CREATE INDEX document_content ON document (content);
+
+CREATE TABLE chunk (
+    no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, document INTEGER NOT NULL, seq INTEGER NOT NULL,
+    name TEXT NOT NULL, content_key BLOB NOT NULL, turns BLOB NOT NULL, context BLOB NOT NULL,
+    run TEXT,
+    want_extract INTEGER, want_embed INTEGER,  -- the questions that this chunk waits for
+    extract INTEGER, embed INTEGER,            -- the questions whose answers are current
+    stale INTEGER NOT NULL DEFAULT 0,          -- the current extraction was not derived from yet
+    derived BLOB,                              -- hash of what was derived
+    dropped TEXT NOT NULL DEFAULT '{}'         -- what the checks took out, by reason
+);
+CREATE INDEX chunk_document ON chunk (document, seq);
+CREATE INDEX chunk_want_extract ON chunk (want_extract) WHERE want_extract IS NOT NULL;
+CREATE INDEX chunk_want_embed ON chunk (want_embed) WHERE want_embed IS NOT NULL;
+CREATE INDEX chunk_run ON chunk (run) WHERE run IS NOT NULL;
+CREATE INDEX chunk_stale ON chunk (no) WHERE stale;
+
+CREATE TABLE spec (
+    no INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, description TEXT NOT NULL
+);
+
+CREATE TABLE question (
+    no INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, spec INTEGER NOT NULL, state INTEGER NOT NULL,
+    run TEXT, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT, call INTEGER, answer BLOB
+);
+CREATE INDEX question_unanswered ON question (state, no) WHERE state != 2;
+
+CREATE TABLE call (
+    no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, run TEXT NOT NULL, batch TEXT NOT NULL, stage TEXT NOT NULL,
+    endpoint TEXT NOT NULL, model TEXT NOT NULL, spec INTEGER NOT NULL, questions BLOB NOT NULL,
+    attempt INTEGER NOT NULL, purpose TEXT NOT NULL,
+    ceiling TEXT, started_at REAL NOT NULL, wait_s REAL NOT NULL, status TEXT NOT NULL,
+    duration_s REAL NOT NULL DEFAULT 0, prompt INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0,
+    completion INTEGER NOT NULL DEFAULT 0, reasoning INTEGER NOT NULL DEFAULT 0, cost TEXT,
+    error_kind TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', verdict TEXT NOT NULL DEFAULT '',
+    model_answered TEXT NOT NULL DEFAULT '', finish_reason TEXT NOT NULL DEFAULT '',
+    request_id TEXT NOT NULL DEFAULT '', reply BLOB, parsed INTEGER NOT NULL DEFAULT 1
+);
+CREATE INDEX call_run ON call (run, stage);
+CREATE INDEX call_open ON call (status) WHERE status = 'sent';
+CREATE INDEX call_unparsed ON call (no) WHERE NOT parsed;
+
+CREATE TABLE atom (
+    no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, scope TEXT NOT NULL, norm TEXT NOT NULL, entity BLOB NOT NULL
+);
+CREATE INDEX atom_entity ON atom (entity);
+
+CREATE TABLE merge_edge (
+    a BLOB NOT NULL, b BLOB NOT NULL, reason TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (a, b, reason)
+) WITHOUT ROWID;
+CREATE INDEX merge_edge_back ON merge_edge (b, a);
+
+CREATE TABLE mention (
+    atom INTEGER NOT NULL, chunk INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL, detail BLOB NOT NULL,
+    PRIMARY KEY (atom, chunk)
+) WITHOUT ROWID;
+CREATE INDEX mention_chunk ON mention (chunk);
+
+CREATE TABLE statement (
+    chunk INTEGER NOT NULL, subject INTEGER NOT NULL, predicate TEXT NOT NULL, object INTEGER NOT NULL,
+    turn INTEGER NOT NULL, detail BLOB NOT NULL,
+    PRIMARY KEY (subject, predicate, object, chunk, turn)
+) WITHOUT ROWID;
+CREATE INDEX statement_chunk ON statement (chunk);
+
+CREATE TABLE cooccurrence (
+    a INTEGER NOT NULL, b INTEGER NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY (a, b, chunk)
+) WITHOUT ROWID;
+CREATE INDEX cooccurrence_chunk ON cooccurrence (chunk);
+
+CREATE TABLE unit (
+    kind INTEGER NOT NULL, key BLOB NOT NULL, changed INTEGER NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE INDEX unit_changed ON unit (kind, changed);
+
+CREATE TABLE store (
+    no INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL,
+    generation INTEGER NOT NULL, next_generation INTEGER NOT NULL, synced INTEGER NOT NULL
+);
+
+CREATE TABLE projected (
+    store INTEGER NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (store, kind, key)
+) WITHOUT ROWID;
+"""
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the ledger to this version of the tables. One of a newer version is left alone, with a LedgerError."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"the ledger was written by a newer kg (tables {version}, this one knows {len(MIGRATIONS)}): "
+            "update kg, or name another --home"
+        )
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have been quicker between the look and the lock.
+            if db.execute("PRAGMA user_version").fetchone()[0] < number:
+                step(db)
+                db.execute(f"PRAGMA user_version = {number}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
