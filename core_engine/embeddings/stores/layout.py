@@ -1,0 +1,52 @@
+"""What both vector stores agree on: how vectors are named, which payload is indexed, how a point is made fit to travel."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from typing import Any
+
+from core_engine.errors import StoreError
+from core_engine.types import Point
+
+DENSE = "dense"
+SPARSE = "sparse"
+INDEXED = ("document_id", "workspace")
+
+
+def slug(model: str | None, dimensions: int | None) -> str:
+    """A short name, fit for a folder or a collection, that no other model and size share; `bm25` without a model."""
+    if dimensions is None:
+        return "bm25"
+    readable = re.sub(r"[^a-z0-9]+", "-", (model or "").lower()).strip("-")[:40]
+    key = hashlib.blake2b(f"{model}\0{dimensions}".encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{readable or 'model'}-{dimensions}-{key}"
+
+
+def dense_vector(point: Point, dimensions: int | None) -> list[float] | None:
+    """The point's dense vector; None where it has none. Raises StoreError for one of another size than the store's."""
+    if point.dense is None:
+        return None
+    size = len(point.dense) // 4
+    if len(point.dense) % 4 or size != dimensions:
+        raise StoreError(
+            f"chunk {point.id}: its vector has {size} dimensions where the store has {dimensions or 'none'}; "
+            "the embedding model answers otherwise than it did; run `kg doctor`"
+        )
+    return list(struct.unpack(f"<{size}f", point.dense))
+
+
+def storable(value: Any) -> Any:
+    """A payload value as the stores take it: tuples become lists, unpaired surrogates U+FFFD; all else stays."""
+    if isinstance(value, str):
+        return value if value.isascii() else _paired(value)
+    if isinstance(value, dict):
+        return {storable(k): storable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(v) for v in value]
+    return value
+
+
+def _paired(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
