@@ -1,0 +1,86 @@
+"""How each word of a workspace is written, counted over all its chunks: what decides which capitals are names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core_engine.kg.rules.records import Scan, load
+
+# Below this many words nothing is said about a workspace's writing.
+_ENOUGH_WORDS = 200
+_FEW_CAPITALS = 0.01
+_MOSTLY = 0.5
+
+
+class Casing:
+    """In how many chunks each word stands in lower case, and in how many with a capital inside a sentence.
+
+    Sums only, so whatever order chunks are added in, and whatever was added and taken out again in between, the
+    counts and every decision by them are the same. Memory grows with the vocabulary alone, about 12 MB per 100,000
+    distinct words (measured; a million chunks of meetings hold about that many).
+    """
+
+    __slots__ = ("_capital", "_lower", "_people", "_shouted", "_small", "_tall", "_uncased", "_cased")
+
+    def __init__(self) -> None:
+        self._lower: dict[str, int] = {}
+        self._capital: dict[str, int] = {}
+        self._people: dict[str, int] = {}
+        self._small = 0
+        self._tall = 0
+        self._shouted = 0
+        self._uncased = 0
+        self._cased = 0
+
+    def __repr__(self) -> str:
+        return f"<Casing of {len(self._lower)} words in lower case, {len(self._capital)} with a capital>"
+
+    def add(self, scan: bytes, sign: int = 1) -> None:
+        """Count a chunk's scan; with a sign of −1 take out one that was added before."""
+        found = load(scan)
+        _count(self._lower, found.lower, sign)
+        _count(self._capital, found.capital, sign)
+        _count(self._people, _full_names(found), sign)
+        self._small += sign * found.small
+        self._tall += sign * found.tall
+        self._shouted += sign * found.shouted
+        self._uncased += sign * found.uncased
+        self._cased += sign * found.cased
+
+    def lower(self, word: str) -> int:
+        """In how many chunks the word stands in lower case."""
+        return self._lower.get(word, 0)
+
+    def share(self, word: str) -> float | None:
+        """How much of the word's use inside sentences is capitalised, 0 to 1; None where it was never seen there."""
+        capital = self._capital.get(word, 0)
+        total = capital + self._lower.get(word, 0)
+        return capital / total if total else None
+
+    def is_speaker(self, name: str) -> bool:
+        """Whether somebody of this full name speaks in the workspace."""
+        return name.casefold() in self._people
+
+    def lower_cased(self) -> bool:
+        """The workspace is written in lower case throughout, or in capitals: rules by capitals find nothing in it."""
+        words = self._small + self._tall + self._shouted
+        if words < _ENOUGH_WORDS:
+            return False
+        return self._tall < _FEW_CAPITALS * words or self._shouted > _MOSTLY * words
+
+    def uncased(self) -> bool:
+        """The workspace is mostly in a script without capitals (Chinese, Arabic, Hindi ...): rules can't read it."""
+        return self._uncased > _MOSTLY * (self._uncased + self._cased)
+
+
+def _count(counts: dict[str, int], words: Iterable[str], sign: int) -> None:
+    for word in words:
+        count = counts.get(word, 0) + sign
+        if count:
+            counts[word] = count
+        else:
+            del counts[word]
+
+
+def _full_names(found: Scan) -> list[str]:
+    return [name.casefold() for name, _ in found.speakers if " " in name and not any(c.isdigit() for c in name)]
