@@ -21,6 +21,8 @@ credentials into one.
 
 from __future__ import annotations
 
+from core_engine.types import Usage
+
 
 class KGError(Exception):
     """The root of all our errors. `str(error)` is fit to be shown to a user."""
@@ -68,8 +70,12 @@ class WorkspaceLocked(LedgerError):
 class ModelError(KGError):
     """A request to a model failed.
 
-    `kind` is a short word for reports (`timeout`, `rate_limited`, ...); `billed` says that the provider may charge it.
+    `kind` is a short word for reports (`timeout`, `rate_limited`, ...). Where the provider answered all the same,
+    `usage` is what it will bill and `reply` the answer as it came.
     """
+
+    usage: Usage | None = None
+    reply: bytes | None = None
 
     def __init__(
         self, message: str, *, kind: str, status: int | None = None, retry_after_s: float | None = None

@@ -139,6 +139,28 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchItem:
+    """A chunk in a batch, with the questions to ask about it (their numbers in the ledger; None: not to be asked).
+
+    `follows` says that the chunk before it stands right before it in the same batch, so that no context is needed.
+    """
+
+    chunk: Chunk
+    number: int
+    extract: int | None
+    embed: int | None
+    follows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Chunks that are asked about together."""
+
+    id: str
+    items: tuple[BatchItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one or more calls. `prompt` includes `cached`; `completion` includes `reasoning`. Add up with sum()."""
 

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from core_engine.errors import LedgerError
 from core_engine.ledger.schema import migrate
@@ -46,7 +46,7 @@ class Ledger:
         self._thread = threading.Thread(target=self._write_all, args=(db,), name="kg-ledger", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -177,9 +177,7 @@ def _make_private(path: Path) -> None:
 def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}"
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
-    db.execute("PRAGMA temp_store = MEMORY")
     if readonly:
-        db.execute("PRAGMA query_only = 1")
         return db
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")  # NORMAL forgets commits when the power goes (law 8)

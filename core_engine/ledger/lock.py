@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from core_engine.errors import WorkspaceLocked
 
@@ -47,7 +47,9 @@ class RunLock:
         if not _try_lock(self._file):
             holder = _holder(path)
             self._file.close()
-            raise WorkspaceLocked(f"another run holds this workspace ({holder}); wait for it, or use another --workspace")
+            raise WorkspaceLocked(
+                f"another run holds this workspace ({holder}); wait for it, or use another --workspace"
+            )
         self._file.seek(0)
         self._file.truncate()
         started = time.strftime("%Y-%m-%d %H:%M:%S%z")
@@ -60,7 +62,7 @@ class RunLock:
             self._file.truncate(0)
         self._file.close()
 
-    def __enter__(self) -> RunLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

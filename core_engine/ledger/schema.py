@@ -45,13 +45,14 @@ CREATE INDEX document_content ON document (content);
 
 CREATE TABLE chunk (
     no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, document INTEGER NOT NULL, seq INTEGER NOT NULL,
-    name TEXT NOT NULL, content_key BLOB NOT NULL, turns BLOB NOT NULL, context BLOB NOT NULL,
-    run TEXT,
+    name TEXT NOT NULL, content BLOB NOT NULL, words BLOB NOT NULL, turns BLOB NOT NULL, context BLOB NOT NULL,
+    run TEXT,                                  -- the run that last had something to buy for it
     want_extract INTEGER, want_embed INTEGER,  -- the questions that this chunk waits for
     extract INTEGER, embed INTEGER,            -- the questions whose answers are current
     stale INTEGER NOT NULL DEFAULT 0,          -- the current extraction was not derived from yet
     derived BLOB,                              -- hash of what was derived
     dropped TEXT NOT NULL DEFAULT '{}'         -- what the checks took out, by reason
+    -- content: hash of cleaned turns and context, what extraction is asked about; words: of the cleaned text alone
 );
 CREATE INDEX chunk_document ON chunk (document, seq);
 CREATE INDEX chunk_want_extract ON chunk (want_extract) WHERE want_extract IS NOT NULL;
@@ -118,6 +119,7 @@ CREATE TABLE unit (
 ) WITHOUT ROWID;
 CREATE INDEX unit_changed ON unit (kind, changed);
 
+-- The change log of the graph and the vectors: each unit's latest change. A store has all changes up to `synced`.
 CREATE TABLE store (
     no INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL,
     generation INTEGER NOT NULL, next_generation INTEGER NOT NULL, synced INTEGER NOT NULL

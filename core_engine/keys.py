@@ -1,0 +1,46 @@
+"""The keys of questions: a hash of what is asked (law 1 of the ledger), in a part per chunk and a part per spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from core_engine.identity import digest
+from core_engine.types import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All that is asked besides the chunk: prompt, ontology, model and its settings. `kind`: extract | embed."""
+
+    kind: str
+    description: dict[str, str | int | float | None]
+    text: str = ""
+
+    @property
+    def hash(self) -> bytes:
+        said = orjson.dumps(self.description, option=orjson.OPT_SORT_KEYS).decode()
+        return digest("spec", self.kind, said, self.text)
+
+
+def content(chunk: Chunk) -> bytes:
+    """What extraction is asked about: the numbered cleaned turns with real speaker names, and the context turns."""
+    parts = ["content"]
+    for number, turn in enumerate(chunk.turns, start=1):
+        if turn.text:
+            parts += (str(number), turn.speaker or "", turn.text)
+    parts.append("context")
+    for speaker, text in chunk.context:
+        parts += (speaker or "", text)
+    return digest(*parts)
+
+
+def words(chunk: Chunk) -> bytes:
+    """What an embedding is asked about: the cleaned text with speakers."""
+    return digest("words", chunk.text)
+
+
+def key(spec: bytes, about: bytes) -> bytes:
+    """The key of the question that asks `spec` about a content or words hash."""
+    return digest("question", spec.hex(), about.hex())

@@ -1,0 +1,98 @@
+"""Calls in the ledger: a row before money is spent, the reply before it is parsed (law 2)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+
+from core_engine.types import LLMCall
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A request that is about to be sent. `ceiling` is what it may cost at most, None where no price is known."""
+
+    call: LLMCall
+    spec: int
+    questions: Sequence[int]
+    purpose: str  # first | again (a network retry) | reask (after a bad reply)
+    ceiling: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """A stored reply that was never parsed, with its questions in order."""
+
+    call: str
+    stage: str
+    questions: tuple[int, ...]
+    reply: str
+    finish_reason: str
+
+
+def begin(db: sqlite3.Connection, sending: Sending) -> None:
+    call = sending.call
+    db.execute(
+        "INSERT INTO call (id, run, batch, stage, endpoint, model, spec, questions, attempt, purpose, ceiling, "
+        "started_at, wait_s, status) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')",
+        (
+            call.id,
+            call.run_id,
+            call.batch_id,
+            call.stage,
+            call.endpoint,
+            call.model,
+            sending.spec,
+            orjson.dumps(list(sending.questions)),
+            call.attempt,
+            sending.purpose,
+            None if sending.ceiling is None else str(sending.ceiling),
+            call.started_at,
+            call.wait_s,
+        ),
+    )
+
+
+def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error: str = "", parsed: bool = True) -> None:
+    """Store how a call ended. An answered chat call is stored unparsed first."""
+    db.execute(
+        "UPDATE call SET status = ?, duration_s = ?, prompt = ?, cached = ?, completion = ?, reasoning = ?, cost = ?, "
+        "error_kind = ?, error = ?, model_answered = ?, finish_reason = ?, request_id = ?, reply = ?, parsed = ? "
+        "WHERE id = ?",
+        (
+            call.status,
+            call.duration_s,
+            call.usage.prompt,
+            call.usage.cached,
+            call.usage.completion,
+            call.usage.reasoning,
+            None if call.cost is None else str(call.cost),
+            call.error_kind,
+            error,
+            call.model_answered,
+            call.finish_reason,
+            call.request_id,
+            reply,
+            parsed,
+            call.id,
+        ),
+    )
+
+
+def judge(db: sqlite3.Connection, call: str, verdict: str) -> None:
+    """Note that the reply was parsed, and what came of it: '' valid, `repaired: …`, or why it is invalid."""
+    db.execute("UPDATE call SET parsed = 1, verdict = ? WHERE id = ?", (verdict, call))
+
+
+def abandon_sent(db: sqlite3.Connection) -> int:
+    """Calls that a dead run sent and never heard of: their answer is unknown, and may be billed."""
+    return db.execute("UPDATE call SET status = 'unknown' WHERE status = 'sent'").rowcount
+
+
+def unparsed(db: sqlite3.Connection) -> Iterator[Unparsed]:
+    for row in db.execute("SELECT id, stage, questions, reply, finish_reason FROM call WHERE NOT parsed ORDER BY no"):
+        yield Unparsed(row[0], row[1], tuple(orjson.loads(row[2])), (row[3] or b"").decode("utf-8", "replace"), row[4])

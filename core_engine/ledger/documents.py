@@ -1,0 +1,229 @@
+"""Sources, documents and chunks in the ledger: what was read, from where, and how it was cut."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from core_engine import keys
+from core_engine.chunking.serial import pack_turns, unpack_turns
+from core_engine.ledger import graph
+from core_engine.ledger.values import CHUNK, DOCUMENT, tick, to_blob, to_id, touch
+from core_engine.types import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A file as it was last read. `status`: read | skipped; what is unreadable is tried anew each time."""
+
+    path: str
+    root: str
+    name: str
+    sha256: str
+    size: int
+    format: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    no: int
+    id: str
+    path: str
+    record: str
+    name: str
+    title: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to be stored; `content` hashes its turns, `cut` says how it was cut, `metadata` what its file says."""
+
+    id: str
+    path: str
+    record: str
+    name: str
+    title: str
+    metadata: dict[str, str]
+    content: bytes
+    cut: str
+
+
+def source(db: sqlite3.Connection, path: str) -> SourceRow | None:
+    row = db.execute(
+        "SELECT path, root, name, sha256, size, format, status, reason FROM source WHERE path = ?", (path,)
+    ).fetchone()
+    return SourceRow(*row) if row else None
+
+
+def save_source(db: sqlite3.Connection, row: SourceRow) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO source (path, root, name, sha256, size, format, status, reason) VALUES (?,?,?,?,?,?,?,?)",
+        (row.path, row.root, row.name, row.sha256, row.size, row.format, row.status, row.reason),
+    )
+
+
+_DOCUMENT = "SELECT no, id, path, record, name, title, content FROM document "
+
+
+def _stored(row: tuple[int, bytes, str, str, str, str, bytes]) -> StoredDocument:
+    return StoredDocument(row[0], to_id(row[1]), *row[2:])
+
+
+def documents_of(db: sqlite3.Connection, path: str) -> list[StoredDocument]:
+    return [_stored(row) for row in db.execute(_DOCUMENT + "WHERE path = ? ORDER BY no", (path,))]
+
+
+def document_at(db: sqlite3.Connection, path: str, record: str) -> StoredDocument | None:
+    row = db.execute(_DOCUMENT + "WHERE path = ? AND record = ?", (path, record)).fetchone()
+    return _stored(row) if row else None
+
+
+def document_with_id(db: sqlite3.Connection, identity: str) -> StoredDocument | None:
+    row = db.execute(_DOCUMENT + "WHERE id = ?", (to_blob(identity),)).fetchone()
+    return _stored(row) if row else None
+
+
+def documents_with_content(db: sqlite3.Connection, content: bytes) -> list[StoredDocument]:
+    return [_stored(row) for row in db.execute(_DOCUMENT + "WHERE content = ? ORDER BY no", (content,))]
+
+
+def move_document(db: sqlite3.Connection, no: int, path: str, record: str, name: str) -> None:
+    """The same document under another path: a renamed file is not new."""
+    identity = db.execute("SELECT id FROM document WHERE no = ?", (no,)).fetchone()[0]
+    db.execute("UPDATE document SET path = ?, record = ?, name = ? WHERE no = ?", (path, record, name, no))
+    touch(db, DOCUMENT, [identity], now := tick(db))
+    touch(db, CHUNK, [row[0] for row in db.execute("SELECT id FROM chunk WHERE document = ?", (no,))], now)
+
+
+def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequence[Chunk]) -> None:
+    """Store a document with its chunks in place of what was stored of it; chunks that stand keep their answers."""
+    identity = to_blob(document.id)
+    db.execute(
+        "INSERT INTO document (id, path, record, name, title, metadata, content, cut) VALUES (?,?,?,?,?,?,?,?) "
+        "ON CONFLICT (id) DO UPDATE SET path = excluded.path, record = excluded.record, name = excluded.name, "
+        "title = excluded.title, metadata = excluded.metadata, content = excluded.content, cut = excluded.cut",
+        (
+            identity,
+            document.path,
+            document.record,
+            document.name,
+            document.title,
+            orjson.dumps(document.metadata).decode(),
+            document.content,
+            document.cut,
+        ),
+    )
+    no = db.execute("SELECT no FROM document WHERE id = ?", (identity,)).fetchone()[0]
+    now = tick(db)
+    touch(db, DOCUMENT, [identity], now)
+    _save_chunks(db, no, chunks, now)
+
+
+def _save_chunks(db: sqlite3.Connection, document: int, chunks: Sequence[Chunk], now: int) -> None:
+    before = {row[1]: row for row in db.execute("SELECT no, id, seq, turns FROM chunk WHERE document = ?", (document,))}
+    fresh = []
+    for chunk in chunks:
+        identity = to_blob(chunk.id)
+        turns = pack_turns(chunk.turns)
+        context = orjson.dumps(
+            [[speaker and _plain(speaker), _plain(text)] for speaker, text in chunk.context],
+        )
+        known = before.pop(identity, None)
+        if known is None:
+            fresh.append(
+                (identity, document, chunk.seq, chunk.name, keys.content(chunk), keys.words(chunk), turns, context)
+            )
+            continue
+        no, _, seq, turns_before = known
+        db.execute(
+            "UPDATE chunk SET seq = ?, content = ?, words = ?, turns = ?, context = ?, stale = stale OR ? WHERE no = ?",
+            (chunk.seq, keys.content(chunk), keys.words(chunk), turns, context, turns != turns_before, no),
+        )
+        if seq != chunk.seq or turns != turns_before:
+            touch(db, CHUNK, [identity], now)
+    graph.drop_chunks(db, [row[0] for row in before.values()], now)
+    db.executemany(
+        "INSERT INTO chunk (id, document, seq, name, content, words, turns, context) VALUES (?,?,?,?,?,?,?,?)", fresh
+    )
+
+
+def _plain(text: str) -> str:
+    # orjson refuses unpaired surrogates; a context turn is only shown, so it may lose them.
+    return text.encode("utf-8", "replace").decode()
+
+
+def drop_document(db: sqlite3.Connection, no: int) -> None:
+    """Take a document with its chunks out; answers stay, so that bringing it back is free."""
+    now = tick(db)
+    identity = db.execute("SELECT id FROM document WHERE no = ?", (no,)).fetchone()[0]
+    graph.drop_chunks(db, [row[0] for row in db.execute("SELECT no FROM chunk WHERE document = ?", (no,))], now)
+    db.execute("DELETE FROM document WHERE no = ?", (no,))
+    touch(db, DOCUMENT, [identity], now)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChunk:
+    """What the planner needs of a chunk: its hashes and the questions whose answers are current."""
+
+    no: int
+    content: bytes
+    words: bytes
+    extract_key: bytes | None
+    embed_key: bytes | None
+
+
+def planned_chunks(db: sqlite3.Connection, document: int) -> list[PlannedChunk]:
+    """The chunks of a document in order."""
+    return [
+        PlannedChunk(*row)
+        for row in db.execute(
+            "SELECT c.no, c.content, c.words, x.key, e.key FROM chunk c LEFT JOIN question x ON x.no = c.extract "
+            "LEFT JOIN question e ON e.no = c.embed WHERE c.document = ? ORDER BY c.seq",
+            (document,),
+        )
+    ]
+
+
+_CHUNK = "SELECT c.no, c.id, d.id, c.seq, c.name, c.turns, c.context FROM chunk c JOIN document d ON d.no = c.document "
+
+
+def _chunk(row: tuple[int, bytes, bytes, int, str, bytes, bytes]) -> Chunk:
+    return Chunk(
+        id=to_id(row[1]),
+        document_id=to_id(row[2]),
+        seq=row[3],
+        turns=unpack_turns(row[5]),
+        context=tuple((speaker, text) for speaker, text in orjson.loads(row[6])),
+        name=row[4],
+    )
+
+
+def chunks_of(db: sqlite3.Connection, document: int) -> list[Chunk]:
+    """The chunks of a document in order, whole."""
+    return [_chunk(row) for row in db.execute(_CHUNK + "WHERE c.document = ? ORDER BY c.seq", (document,))]
+
+
+def load_chunks(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Chunk]:
+    """Chunks by their numbers."""
+    found = {}
+    for no in numbers:
+        row = db.execute(_CHUNK + "WHERE c.no = ?", (no,)).fetchone()
+        if row:
+            found[no] = _chunk(row)
+    return found
+
+
+def chunk_label(db: sqlite3.Connection, no: int) -> tuple[str, str, int, bytes]:
+    """(chunk id, document name, place in the document from 0, packed turns) of a chunk, for messages."""
+    row = db.execute(
+        "SELECT c.id, d.name, d.record, c.seq, c.turns FROM chunk c JOIN document d ON d.no = c.document WHERE c.no = ?",
+        (no,),
+    ).fetchone()
+    name = f"{row[1]}#{row[2]}" if row[2] else row[1]
+    return to_id(row[0]), name, row[3], row[4]

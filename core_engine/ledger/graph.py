@@ -1,0 +1,263 @@
+"""What was derived from current answers: atoms, mentions, statements (law 6), and the change log of graph units."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from core_engine.identity import entity_id
+from core_engine.ledger.values import (
+    CHUNK,
+    CO_OCCURS,
+    ENTITY,
+    RELATIONSHIP,
+    relationship_key,
+    tick,
+    to_blob,
+    to_id,
+    touch,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AtomMention:
+    """An atom named in a chunk. `detail` is what the stores are told besides: turns, offsets, times (JSON)."""
+
+    atom: str
+    scope: str
+    norm: str
+    name: str
+    type: str
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AtomStatement:
+    """A relationship stated in a turn of a chunk; `detail`: quote, speaker, times (JSON)."""
+
+    subject: str
+    predicate: str
+    object: str
+    turn: int
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedChunk:
+    """All that a chunk's current answer says, checked. `extract` is the question that it was derived from."""
+
+    chunk: int
+    extract: int
+    hash: bytes
+    dropped: dict[str, int]
+    mentions: Sequence[AtomMention]
+    statements: Sequence[AtomStatement]
+    cooccurrences: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class StaleChunk:
+    """A chunk whose current answer was not derived from yet."""
+
+    no: int
+    extract: int
+    answer: bytes
+    spec: int
+    derived: bytes | None
+
+
+def stale_chunks(db: sqlite3.Connection, after: int, limit: int) -> list[StaleChunk]:
+    rows = db.execute(
+        "SELECT c.no, c.extract, q.answer, q.spec, c.derived FROM chunk c JOIN question q ON q.no = c.extract "
+        "WHERE c.stale AND c.no > ? ORDER BY c.no LIMIT ?",
+        (after, limit),
+    )
+    return [StaleChunk(*row) for row in rows]
+
+
+def answered_chunks(db: sqlite3.Connection, spec: int, after: int, limit: int) -> list[StaleChunk]:
+    """Chunks whose current answer is one to this spec, by number."""
+    rows = db.execute(
+        "SELECT c.no, c.extract, q.answer, q.spec, c.derived FROM chunk c JOIN question q ON q.no = c.extract "
+        "WHERE q.spec = ? AND c.no > ? ORDER BY c.no LIMIT ?",
+        (spec, after, limit),
+    )
+    return [StaleChunk(*row) for row in rows]
+
+
+def save_derived(db: sqlite3.Connection, page: Sequence[DerivedChunk]) -> int:
+    """Put what was derived in the place of what was there; chunks that moved on meanwhile are left. Returns changes."""
+    now = tick(db)
+    changed = 0
+    for derived in page:
+        row = db.execute(
+            "SELECT id, document, seq, derived FROM chunk WHERE no = ? AND extract = ?",
+            (derived.chunk, derived.extract),
+        ).fetchone()
+        if row is None:
+            continue
+        identity, document, seq, before = row
+        if before == derived.hash:
+            db.execute("UPDATE chunk SET stale = 0 WHERE no = ?", (derived.chunk,))
+            continue
+        changed += 1
+        if before is not None:
+            _forget(db, derived.chunk, now)
+        _insert(db, derived, now)
+        db.execute(
+            "UPDATE chunk SET stale = 0, derived = ?, dropped = ? WHERE no = ?",
+            (derived.hash, orjson.dumps(derived.dropped).decode(), derived.chunk),
+        )
+        touch(db, CHUNK, [identity], now)
+        if before is None:
+            _touch_previous(db, document, seq, now)
+    return changed
+
+
+def drop_chunks(db: sqlite3.Connection, numbers: Iterable[int], now: int) -> None:
+    """Take chunks out with all that was derived from them. Their answers stay."""
+    for no in numbers:
+        identity, document, seq = db.execute("SELECT id, document, seq FROM chunk WHERE no = ?", (no,)).fetchone()
+        _forget(db, no, now)
+        db.execute("DELETE FROM chunk WHERE no = ?", (no,))
+        touch(db, CHUNK, [identity], now)
+        _touch_previous(db, document, seq, now)
+
+
+def _touch_previous(db: sqlite3.Connection, document: int, seq: int, now: int) -> None:
+    # The chunk before it points to it (NEXT_CHUNK).
+    row = db.execute(
+        "SELECT id FROM chunk WHERE document = ? AND seq < ? AND derived IS NOT NULL ORDER BY seq DESC LIMIT 1",
+        (document, seq),
+    ).fetchone()
+    if row:
+        touch(db, CHUNK, [row[0]], now)
+
+
+def _insert(db: sqlite3.Connection, derived: DerivedChunk, now: int) -> None:
+    numbers: dict[str, tuple[int, bytes]] = {}
+    for mention in derived.mentions:
+        numbers[mention.atom] = _atom(db, mention)
+    touch(db, ENTITY, [entity for _, entity in numbers.values()], now)
+    db.executemany(
+        "INSERT OR IGNORE INTO mention (atom, chunk, name, type, detail) VALUES (?, ?, ?, ?, ?)",
+        [(numbers[m.atom][0], derived.chunk, m.name, m.type, m.detail) for m in derived.mentions],
+    )
+    db.executemany(
+        "INSERT OR IGNORE INTO statement (chunk, subject, predicate, object, turn, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (derived.chunk, numbers[s.subject][0], s.predicate, numbers[s.object][0], s.turn, s.detail)
+            for s in derived.statements
+        ],
+    )
+    db.executemany(
+        "INSERT OR IGNORE INTO cooccurrence (a, b, chunk) VALUES (?, ?, ?)",
+        [(numbers[a][0], numbers[b][0], derived.chunk) for a, b in derived.cooccurrences],
+    )
+    related = {
+        relationship_key(numbers[s.subject][1], numbers[s.object][1], s.predicate)
+        for s in derived.statements
+        if numbers[s.subject][1] != numbers[s.object][1]
+    }
+    related |= {_pair_key(numbers[a][1], numbers[b][1]) for a, b in derived.cooccurrences}
+    touch(db, RELATIONSHIP, related, now)
+
+
+def _pair_key(one: bytes, other: bytes) -> bytes:
+    # A co-occurrence has no direction: the smaller id comes first.
+    return relationship_key(min(one, other), max(one, other), CO_OCCURS)
+
+
+def _atom(db: sqlite3.Connection, mention: AtomMention) -> tuple[int, bytes]:
+    identity = to_blob(mention.atom)
+    row = db.execute("SELECT no, entity FROM atom WHERE id = ?", (identity,)).fetchone()
+    if row is None:
+        entity = to_blob(entity_id(mention.atom))
+        row = db.execute(
+            "INSERT INTO atom (id, scope, norm, entity) VALUES (?, ?, ?, ?) RETURNING no, entity",
+            (identity, mention.scope, mention.norm, entity),
+        ).fetchone()
+    return row[0], row[1]
+
+
+def _forget(db: sqlite3.Connection, chunk: int, now: int) -> None:
+    entities = [
+        row[0]
+        for row in db.execute("SELECT a.entity FROM mention m JOIN atom a ON a.no = m.atom WHERE m.chunk = ?", (chunk,))
+    ]
+    touch(db, ENTITY, entities, now)
+    stated = db.execute(
+        "SELECT s.entity, o.entity, t.predicate FROM statement t JOIN atom s ON s.no = t.subject "
+        "JOIN atom o ON o.no = t.object WHERE t.chunk = ?",
+        (chunk,),
+    )
+    related = {relationship_key(*row) for row in stated}
+    pairs = db.execute(
+        "SELECT a.entity, b.entity FROM cooccurrence c JOIN atom a ON a.no = c.a JOIN atom b ON b.no = c.b "
+        "WHERE c.chunk = ?",
+        (chunk,),
+    )
+    related |= {_pair_key(*row) for row in pairs}
+    touch(db, RELATIONSHIP, related, now)
+    db.execute("DELETE FROM statement WHERE chunk = ?", (chunk,))
+    db.execute("DELETE FROM cooccurrence WHERE chunk = ?", (chunk,))
+    db.execute("DELETE FROM mention WHERE chunk = ?", (chunk,))
+
+
+# --- merging atoms into entities ------------------------------------------------------------------------------------
+
+
+def merge(db: sqlite3.Connection, one: str, other: str, reason: str, *, undone: bool = False) -> None:
+    """Say that two atoms are one entity (or take that back); everything that the stores show of them follows."""
+    a, b = sorted((to_blob(one), to_blob(other)))
+    now = tick(db)
+    before = _component(db, a) | _component(db, b)
+    db.execute(
+        "INSERT INTO merge_edge (a, b, reason, undone) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (a, b, reason) DO UPDATE SET undone = excluded.undone",
+        (a, b, reason, undone),
+    )
+    _touch_all_of(db, before, now)
+    left = set(before)
+    while left:
+        component = _component(db, min(left))
+        entity = to_blob(entity_id(to_id(min(component))))
+        db.executemany("UPDATE atom SET entity = ? WHERE id = ?", [(entity, atom) for atom in component])
+        left -= component
+    _touch_all_of(db, before, now)
+
+
+def _component(db: sqlite3.Connection, atom: bytes) -> set[bytes]:
+    rows = db.execute(
+        "WITH RECURSIVE reached (id) AS (VALUES (?) UNION "
+        "SELECT CASE WHEN e.a = r.id THEN e.b ELSE e.a END FROM reached r "
+        "JOIN merge_edge e ON (e.a = r.id OR e.b = r.id) AND NOT e.undone) SELECT id FROM reached",
+        (atom,),
+    )
+    return {row[0] for row in rows}
+
+
+def _touch_all_of(db: sqlite3.Connection, atoms: set[bytes], now: int) -> None:
+    for atom in atoms:
+        row = db.execute("SELECT no, entity FROM atom WHERE id = ?", (atom,)).fetchone()
+        if row is None:
+            continue
+        no, entity = row
+        touch(db, ENTITY, [entity], now)
+        chunks = db.execute("SELECT c.id FROM mention m JOIN chunk c ON c.no = m.chunk WHERE m.atom = ?", (no,))
+        touch(db, CHUNK, [r[0] for r in chunks], now)
+        stated = db.execute(
+            "SELECT s.entity, o.entity, t.predicate FROM statement t JOIN atom s ON s.no = t.subject "
+            "JOIN atom o ON o.no = t.object WHERE t.subject = ?1 OR t.object = ?1",
+            (no,),
+        )
+        touch(db, RELATIONSHIP, {relationship_key(*r) for r in stated}, now)
+        pairs = db.execute(
+            "SELECT a.entity, b.entity FROM cooccurrence c JOIN atom a ON a.no = c.a JOIN atom b ON b.no = c.b "
+            "WHERE c.a = ?1 OR c.b = ?1",
+            (no,),
+        )
+        touch(db, RELATIONSHIP, {_pair_key(*r) for r in pairs}, now)

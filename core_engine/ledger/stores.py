@@ -1,0 +1,103 @@
+"""What each store holds (law 7): its epoch, how far it has followed the change log, and a hash per unit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from core_engine.ledger.values import CHUNK
+from core_engine.types import StoreMark
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """A store as the ledger knows it. `synced`: it has all changes up to this one. `fresh`: nothing is known of it."""
+
+    no: int
+    synced: int
+    generation: int
+    fresh: bool
+
+
+def meet(db: sqlite3.Connection, mark: StoreMark, name: str, role: str) -> StoreState:
+    """Recognise a store by its mark. One that is new to us, or was restored from an old copy, counts as empty."""
+    row = db.execute(
+        "SELECT no, generation, next_generation, synced FROM store WHERE epoch = ?", (mark.epoch,)
+    ).fetchone()
+    if row is None:
+        no = db.execute(
+            "INSERT INTO store (epoch, name, role, generation, next_generation, synced) VALUES (?,?,?,?,?,0) RETURNING no",
+            (mark.epoch, name, role, mark.generation, mark.generation),
+        ).fetchone()[0]
+        return StoreState(no, 0, mark.generation, fresh=True)
+    no, generation, coming, synced = row
+    if mark.generation not in {generation, coming}:
+        db.execute("DELETE FROM projected WHERE store = ?", (no,))
+        db.execute(
+            "UPDATE store SET generation = ?1, next_generation = ?1, synced = 0 WHERE no = ?2", (mark.generation, no)
+        )
+        return StoreState(no, 0, mark.generation, fresh=True)
+    return StoreState(no, synced, mark.generation, fresh=False)
+
+
+def announce(db: sqlite3.Connection, store: int, generation: int) -> None:
+    """A writing session is about to begin: from now on the store may say either this generation or the one before."""
+    db.execute("UPDATE store SET next_generation = ? WHERE no = ?", (generation, store))
+
+
+def begun(db: sqlite3.Connection, store: int, generation: int) -> None:
+    db.execute("UPDATE store SET generation = ? WHERE no = ?", (generation, store))
+
+
+def synced(db: sqlite3.Connection, store: int, upto: int) -> None:
+    db.execute("UPDATE store SET synced = ? WHERE no = ?", (upto, store))
+
+
+def forget(db: sqlite3.Connection, store: int) -> None:
+    """Count everything as unwritten, so that the next projection compares and writes all of it."""
+    db.execute("DELETE FROM projected WHERE store = ?", (store,))
+    db.execute("UPDATE store SET synced = 0 WHERE no = ?", (store,))
+
+
+def clock(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'clock'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def changed_units(
+    db: sqlite3.Connection, store: int, kind: int, after: int, upto: int, page: int
+) -> Iterator[list[tuple[bytes, bytes | None]]]:
+    """Pages of (key, hash as last written or None) of a kind's units that changed in (after, upto].
+
+    A document's chunks come last to first: each names the one that follows it, which is then already written.
+    """
+    chunks = "LEFT JOIN chunk c ON c.id = u.key " if kind == CHUNK else ""
+    order = "c.document DESC, c.seq DESC" if kind == CHUNK else "u.key"
+    cursor = db.execute(
+        "SELECT u.key, p.hash FROM unit u LEFT JOIN projected p ON p.store = ? AND p.kind = u.kind AND p.key = u.key "
+        f"{chunks}WHERE u.kind = ? AND u.changed > ? AND u.changed <= ? ORDER BY {order}",
+        (store, kind, after, upto),
+    )
+    while rows := cursor.fetchmany(page):
+        yield rows
+
+
+def pending_units(db: sqlite3.Connection, store: int) -> int:
+    """Units that changed since the store last caught up (0 almost always means: nothing to write)."""
+    row = db.execute(
+        "SELECT count(*) FROM unit u JOIN store s ON s.no = ? WHERE u.changed > s.synced", (store,)
+    ).fetchone()
+    return int(row[0])
+
+
+def mark_written(
+    db: sqlite3.Connection, store: int, kind: int, written: Iterable[tuple[bytes, bytes]], deleted: Iterable[bytes]
+) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO projected (store, kind, key, hash) VALUES (?, ?, ?, ?)",
+        [(store, kind, key, digest) for key, digest in written],
+    )
+    db.executemany(
+        "DELETE FROM projected WHERE store = ? AND kind = ? AND key = ?", [(store, kind, key) for key in deleted]
+    )

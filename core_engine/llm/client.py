@@ -1,0 +1,384 @@
+"""One request to a server that speaks OpenAI's protocol: one attempt, a plain result, and errors by kind.
+
+The SDK's own retries are off: they would pass the limiter by. Parameters that a server refuses are dropped or renamed
+and remembered (`Capabilities`), so that each is refused once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import openai
+import orjson
+
+from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.types import Usage
+
+FORMATS = ("json_schema", "json_object", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server, and what is asked of its model. `key` never appears in repr()."""
+
+    base_url: str | None
+    model: str
+    key: str = field(repr=False, default="")
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    temperature: float | None = 0.0
+    reasoning_effort: str | None = "low"
+    seed: int | None = None
+    dimensions: int | None = None
+    timeout_s: float = 120.0
+
+    @property
+    def label(self) -> str:
+        """The endpoint for reports and the limiter: the URL without credentials, query or path's end slash."""
+        url = self.base_url or "https://api.openai.com/v1"
+        return re.sub(r"//[^/@]*@", "//", url).split("?")[0].rstrip("/")
+
+
+@dataclass(slots=True)
+class Capabilities:
+    """What a server turned out to take: a response format, and parameters it wants left out or named otherwise."""
+
+    response_format: str = "json_schema"
+    dropped: set[str] = field(default_factory=set)
+    max_tokens_name: str = "max_completion_tokens"
+
+    def to_json(self) -> str:
+        return orjson.dumps(
+            {"format": self.response_format, "dropped": sorted(self.dropped), "max": self.max_tokens_name}
+        ).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Capabilities:
+        said = orjson.loads(text)
+        return cls(said["format"], set(said["dropped"]), said["max"])
+
+    def said(self) -> str:
+        """In words for the report; '' when nothing had to be stepped down."""
+        parts = []
+        if self.response_format != "json_schema":
+            parts.append(f"replies as {self.response_format}")
+        if self.dropped:
+            parts.append("without " + ", ".join(sorted(self.dropped)))
+        if self.max_tokens_name != "max_completion_tokens":
+            parts.append(f"{self.max_tokens_name} for max_completion_tokens")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """`text` is the reply as it came; `refusal` is what the model said instead of an answer, if it refused."""
+
+    text: str
+    usage: Usage
+    finish_reason: str
+    model: str
+    request_id: str
+    headers: Mapping[str, str]
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingReply:
+    """`vectors` are float32, little-endian, in the order of the inputs."""
+
+    vectors: list[bytes]
+    usage: Usage
+    model: str
+    request_id: str
+    headers: Mapping[str, str]
+
+
+class SteppedDown(ModelError):
+    """The server refused a parameter; `Capabilities` knows it now: ask again at once."""
+
+
+class Client:
+    """Speaks to one endpoint. Close it when done."""
+
+    def __init__(self, endpoint: Endpoint, capabilities: Capabilities) -> None:
+        self.endpoint = endpoint
+        self.capabilities = capabilities
+        # Redirects are not followed: the key would go where nobody meant it to go.
+        http = openai.DefaultAsyncHttpxClient(
+            timeout=openai.Timeout(endpoint.timeout_s, connect=min(15.0, endpoint.timeout_s)), follow_redirects=False
+        )
+        self._openai = openai.AsyncOpenAI(
+            api_key=endpoint.key or "none",
+            base_url=endpoint.base_url,
+            max_retries=0,
+            default_headers=dict(endpoint.headers) or None,
+            http_client=http,
+        )
+
+    async def close(self) -> None:
+        await self._openai.close()
+
+    async def chat(
+        self, system: str, user: str, max_tokens: int, formats: Mapping[str, dict[str, Any] | None]
+    ) -> ChatReply:
+        """Ask once. `formats` has the response_format parameter for each of FORMATS.
+
+        Raises PassingFailure, RequestTooLarge, BadReply, ServiceRefused, SteppedDown.
+        """
+        arguments = self._chat_arguments(system, user, max_tokens, formats)
+        raw = await self._send(self._openai.chat.completions.with_raw_response.create, arguments)
+        body = _json_body(raw.content)
+        choice = _first(body, "choices")
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            raise BadReply("the reply has no message", kind="wrong_shape")
+        content = message.get("content")
+        if isinstance(content, list):
+            content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+        return ChatReply(
+            text=content if isinstance(content, str) else "",
+            usage=_usage(body.get("usage")),
+            finish_reason=str(choice.get("finish_reason") or ""),
+            model=str(body.get("model") or ""),
+            request_id=raw.headers.get("x-request-id", ""),
+            headers=raw.headers,
+            refusal=str(message.get("refusal") or ""),
+        )
+
+    def _chat_arguments(
+        self, system: str, user: str, max_tokens: int, formats: Mapping[str, dict[str, Any] | None]
+    ) -> dict[str, Any]:
+        can, end = self.capabilities, self.endpoint
+        arguments: dict[str, Any] = {
+            "model": end.model,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
+            can.max_tokens_name: max_tokens,
+            "temperature": end.temperature,
+            "reasoning_effort": end.reasoning_effort,
+            "seed": end.seed,
+            "response_format": formats[can.response_format],
+        }
+        return {k: v for k, v in arguments.items() if v is not None and k not in can.dropped}
+
+    async def embed(self, texts: Sequence[str]) -> EmbeddingReply:
+        """Embed once. Raises what chat() raises; BadReply if count, order, size or numbers are wrong."""
+        arguments: dict[str, Any] = {
+            "model": self.endpoint.model,
+            "input": list(texts),
+            "encoding_format": "base64",
+            "dimensions": self.endpoint.dimensions,
+        }
+        arguments = {k: v for k, v in arguments.items() if v is not None and k not in self.capabilities.dropped}
+        raw = await self._send(self._openai.embeddings.with_raw_response.create, arguments)
+        body = _json_body(raw.content)
+        usage = _usage(body.get("usage"))
+        try:
+            vectors = _vectors(body, len(texts), self.endpoint.dimensions)
+        except BadReply as error:
+            error.usage, error.reply = usage, raw.content
+            raise
+        return EmbeddingReply(
+            vectors=vectors,
+            usage=usage,
+            model=str(body.get("model") or ""),
+            request_id=raw.headers.get("x-request-id", ""),
+            headers=raw.headers,
+        )
+
+    async def models(self) -> list[str]:
+        """The models that the server lists. Raises what chat() raises."""
+        raw = await self._send(self._openai.models.with_raw_response.list, {})
+        data = _json_body(raw.content).get("data")
+        return [str(m.get("id")) for m in data if isinstance(m, dict)] if isinstance(data, list) else []
+
+    async def _send(self, create: Any, arguments: dict[str, Any]) -> Any:
+        # The SDK's timeout is per read: a reply that drips would never end. This one is for the whole call.
+        try:
+            async with asyncio.timeout(self.endpoint.timeout_s):
+                return await create(**arguments)
+        except TimeoutError as error:
+            raise PassingFailure(
+                f"{self.endpoint.label}: no complete reply within {self.endpoint.timeout_s:g} s", kind="timeout"
+            ) from error
+        except openai.APITimeoutError as error:
+            raise PassingFailure(f"{self.endpoint.label}: timed out", kind="timeout") from error
+        except openai.APIConnectionError as error:
+            cause = error.__cause__ or error
+            raise PassingFailure(f"{self.endpoint.label}: {_short(str(cause))}", kind="connection") from error
+        except openai.APIStatusError as error:
+            raise self._by_status(error, arguments) from error
+        except (openai.OpenAIError, ValueError) as error:
+            raise PassingFailure(f"{self.endpoint.label}: broken reply: {_short(str(error))}", kind="broken") from error
+
+    def _by_status(self, error: openai.APIStatusError, arguments: dict[str, Any]) -> ModelError:
+        status = error.status_code
+        code = str(getattr(error, "code", None) or "")
+        text = _short(_message(error))
+        where = self.endpoint.label
+        wait = _retry_after(error.response.headers)
+        if status == 429:
+            if code == "insufficient_quota":
+                return ServiceRefused(
+                    f"{where}: the account has no quota left: top it up, or use another key", kind=code, status=status
+                )
+            if "too large" in text.lower():
+                return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
+            return PassingFailure(f"{where}: {text}", kind="rate_limited", status=status, retry_after_s=wait)
+        if code == "context_length_exceeded" or status == 413:
+            return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
+        if status in {400, 422} and (stepped := self._step_down(error, text, arguments)):
+            return SteppedDown(f"{where}: {stepped}", kind="stepped_down", status=status)
+        if status in {401, 403, 404}:
+            return ServiceRefused(
+                f"{where}: {status}: {text}{_hint(status, self.endpoint)}", kind=str(status), status=status
+            )
+        if 300 <= status < 400:
+            return ServiceRefused(
+                f"{where}: answers with a redirect: give the address it points to as --base-url",
+                kind="redirect",
+                status=status,
+            )
+        if status in {408, 409} or status >= 500:
+            return PassingFailure(
+                f"{where}: {status}: {text}", kind=f"http_{status}", status=status, retry_after_s=wait
+            )
+        return BadReply(f"{where}: {status}: {text}", kind=f"http_{status}", status=status)
+
+    def _step_down(self, error: openai.APIStatusError, text: str, arguments: dict[str, Any]) -> str:
+        """Adapt to a refused parameter; what was done in words, or '' if the refusal isn't about one of ours."""
+        can = self.capabilities
+        param = str(getattr(error, "param", None) or "")
+        said = f"{param} {text}"
+        if "response_format" in arguments and (
+            "response_format" in said or "json_schema" in said or "json_object" in said
+        ):
+            following = FORMATS.index(can.response_format) + 1
+            if following < len(FORMATS):
+                can.response_format = FORMATS[following]
+                return f"does not take that response format: {can.response_format} from now on"
+        if can.max_tokens_name in arguments and can.max_tokens_name in said:
+            if can.max_tokens_name == "max_completion_tokens":
+                can.max_tokens_name = "max_tokens"
+            else:
+                can.dropped.add("max_tokens")
+            return "does not take max_completion_tokens"
+        for name in ("temperature", "reasoning_effort", "seed", "dimensions", "encoding_format"):
+            if name in arguments and name in said:
+                can.dropped.add(name)
+                return f"does not take {name}={arguments[name]}: left out from now on"
+        return ""
+
+
+def _first(body: dict[str, Any], name: str) -> dict[str, Any]:
+    values = body.get(name)
+    if not isinstance(values, list) or not values or not isinstance(values[0], dict):
+        raise BadReply(f"the reply has no {name}", kind="wrong_shape")
+    return values[0]
+
+
+def _json_body(content: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        kind = "html" if content.lstrip()[:1] == b"<" else "broken"
+        raise PassingFailure(
+            "the server answered 200 with something that is no JSON"
+            + (" (a web page: a proxy?)" if kind == "html" else ""),
+            kind=kind,
+        ) from error
+    if not isinstance(body, dict):
+        raise BadReply("the reply is no JSON object", kind="wrong_shape")
+    return body
+
+
+def _usage(said: Any) -> Usage:
+    """Tokens as the provider counts them; zeros where it says nothing, or nonsense."""
+    if not isinstance(said, dict):
+        return Usage()
+
+    def number(of: Any, name: str) -> int:
+        value = of.get(name) if isinstance(of, dict) else None
+        return value if isinstance(value, int) and 0 <= value < 1 << 40 else 0
+
+    return Usage(
+        prompt=number(said, "prompt_tokens"),
+        cached=number(said.get("prompt_tokens_details"), "cached_tokens"),
+        completion=number(said, "completion_tokens"),
+        reasoning=number(said.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _vectors(body: dict[str, Any], count: int, dimensions: int | None) -> list[bytes]:
+    data = body.get("data")
+    if not isinstance(data, list) or len(data) != count:
+        got = len(data) if isinstance(data, list) else 0
+        raise BadReply(f"asked for {count} embeddings, got {got}", kind="wrong_count")
+    vectors: list[bytes | None] = [None] * count
+    size = dimensions
+    for at, item in enumerate(data):
+        index = item.get("index", at) if isinstance(item, dict) else None
+        if not isinstance(index, int) or not 0 <= index < count or vectors[index] is not None:
+            raise BadReply("the embeddings' order can't be told", kind="wrong_order")
+        vector = _vector(item.get("embedding"))
+        size = size or len(vector)
+        if len(vector) != size:
+            raise BadReply(f"an embedding has {len(vector)} numbers instead of {size}", kind="wrong_dimension")
+        vectors[index] = vector.tobytes()
+    return [vector for vector in vectors if vector is not None]
+
+
+def _vector(value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+    try:
+        if isinstance(value, str):
+            vector = np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
+        else:
+            vector = np.asarray(value, dtype="<f4")
+    except (ValueError, TypeError) as error:
+        raise BadReply("an embedding is no list of numbers", kind="wrong_shape") from error
+    if vector.ndim != 1 or not len(vector) or not np.isfinite(vector).all():
+        raise BadReply("an embedding holds something that is no number", kind="not_a_number")
+    if not vector.any():
+        raise BadReply("an embedding is all zeros", kind="all_zeros")
+    return vector
+
+
+def _message(error: openai.APIStatusError) -> str:
+    body = error.body
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        if isinstance(inner, dict) and isinstance(inner.get("message"), str):
+            return str(inner["message"])
+        if isinstance(inner, str):
+            return inner
+    return error.message
+
+
+def _short(text: str) -> str:
+    """One line, without control characters, and without what looks like a key (providers quote keys back)."""
+    text = re.sub(r"\b(sk|pk|rk|key)-[A-Za-z0-9_\-*.]{4,}", "(key)", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after`; None where there is none or it is nonsense."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        if 0 <= seconds <= 3600:
+            return seconds
+    return None
+
+
+def _hint(status: int, endpoint: Endpoint) -> str:
+    if status == 401:
+        return " (is OPENAI_API_KEY the key of this server? `kg doctor` checks it)"
+    if status == 404:
+        return f" (does it serve the model {endpoint.model!r}? a chat-only server: --embedder none or --embedding-base-url)"
+    return " (may this key use this model?)"

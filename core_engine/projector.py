@@ -1,0 +1,438 @@
+"""The projector: turns committed answers into rows of graph and vectors, and writes what differs (laws 5 to 8).
+
+It runs in a thread and an event loop of its own, so that workers never wait for a store; all it shares with them is
+the ledger. A store that stays away is given up for this run: everything is in the ledger, and the next run, or
+`kg rebuild`, writes what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import orjson
+
+from core_engine.chunking.serial import unpack_turns
+from core_engine.errors import KGError, StoreError
+from core_engine.ledger import graph, rows, stores
+from core_engine.ledger.documents import load_chunks
+from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_id
+from core_engine.ports import GraphStore, VectorStore
+from core_engine.types import Chunk, GraphChanges, GraphCounts, Point, SparseVector, StoreMark
+
+log = logging.getLogger("kg.projector")
+
+_EVERY_S = 3.0
+_STALE_PAGE = 500
+_GRAPH_PAGE = 2_000
+_CHUNK_PAGE = 500
+_VECTOR_PAGE = 512
+_GIVE_UP_AFTER_S = 60.0
+
+_KINDS = {DOCUMENT: "documents", ENTITY: "entities", CHUNK: "chunks", RELATIONSHIP: "relationships"}
+
+
+class Deriver(Protocol):
+    """Checks answers against the text and turns them into mentions and statements."""
+
+    def derive(self, stale: graph.StaleChunk, chunk: Chunk) -> graph.DerivedChunk | None:
+        """None where this answer can only be judged together with all others (see `together`)."""
+
+    def together(self, ledger: Ledger) -> int:
+        """Derive the answers that depend on the whole workspace; the number of chunks that changed."""
+
+
+class SparseEncoder(Protocol):
+    def document(self, text: str) -> SparseVector: ...
+
+
+@dataclass(slots=True)
+class Written:
+    """What a store was sent in this run, by kind of unit."""
+
+    new: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+    deleted: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    calls: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self.new.values()) + sum(self.changed.values()) + sum(self.deleted.values())
+
+    def count(self, what: dict[str, int], kind: str, number: int) -> None:
+        if number:
+            what[kind] = what.get(kind, 0) + number
+
+
+@dataclass(slots=True)
+class Projection:
+    """What came of a run's projecting. `errors` holds what made us give up a store."""
+
+    graph: Written = field(default_factory=Written)
+    vectors: Written = field(default_factory=Written)
+    derive_s: float = 0.0
+    derived: int = 0
+    counts: GraphCounts | None = None
+    points: int | None = None
+    errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    graph_state: stores.StoreState | None = None
+    vector_state: stores.StoreState | None = None
+
+
+class Projector:
+    """Follows the ledger into the stores from start() to finish(). Make one per run."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        workspace: str,
+        deriver: Deriver,
+        graph_store: GraphStore | None,
+        vector_store: VectorStore | None,
+        sparse: SparseEncoder,
+        *,
+        dense: bool,
+        from_nothing: bool = False,
+    ) -> None:
+        self._ledger = ledger
+        self._workspace = workspace
+        self._deriver = deriver
+        self._graph_store = graph_store
+        self._vector_store = vector_store
+        self._sparse = sparse
+        self._dense = dense
+        self._from_nothing = from_nothing
+        self._wake = threading.Event()
+        self._ending = False
+        self._thread: threading.Thread | None = None
+        self._begun = {"graph": False, "vectors": False}
+        self.result = Projection()
+
+    def start(self) -> None:
+        """Open the stores and begin to follow. Raises StoreError if a store can't be opened."""
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(opened,), name="kg-projector", daemon=True)
+        self._thread.start()
+        opened.result()
+
+    def finish(self) -> Projection:
+        """Project what is left, close the stores, and say what was done. Raises only for our own mistakes."""
+        self._ending = True
+        self._wake.set()
+        if self._thread:
+            self._thread.join()
+        return self.result
+
+    def _run(self, opened: Future[None]) -> None:
+        try:
+            asyncio.run(self._follow(opened))
+        except BaseException as error:  # a thread's last word must reach the report
+            if not opened.done():
+                opened.set_exception(error)
+                return
+            log.exception("projector stopped")
+            self.result.errors.append(f"the projector stopped: {error}")
+
+    async def _follow(self, opened: Future[None]) -> None:
+        try:
+            await self._open()
+            opened.set_result(None)
+            while not self._ending:
+                await asyncio.to_thread(self._wake.wait, _EVERY_S)
+                await self._cycle()
+            self._derive_together()
+            await self._cycle()
+            await self._take_stock()
+        finally:
+            await self._close()
+
+    async def _open(self) -> None:
+        result = self.result
+        if self._graph_store:
+            mark = await self._graph_store.open()
+            result.graph_state = self._meet(mark, self._graph_store.name, "graph")
+        if self._vector_store:
+            mark = await self._vector_store.open()
+            result.vector_state = self._meet(mark, self._vector_store.name, "vectors")
+
+    def _meet(self, mark: StoreMark, name: str, role: str) -> stores.StoreState:
+        state = self._ledger.write(stores.meet, mark, name, role)
+        if self._from_nothing and not state.fresh:
+            self._ledger.write(stores.forget, state.no)
+            return replace(state, synced=0, fresh=True)
+        with self._ledger.reading() as db:
+            something = stores.clock(db) > 0
+        if state.fresh and something:
+            self.result.notes.append(f"{name} does not hold this workspace's {role} yet: all of it is written")
+        return state
+
+    async def _close(self) -> None:
+        for store in (self._graph_store, self._vector_store):
+            if store:
+                try:
+                    await store.close()
+                except KGError as error:
+                    log.warning("closing %s: %s", store.name, error)
+
+    async def _cycle(self) -> None:
+        self._derive_stale()
+        if self._graph_store and self.result.graph_state:
+            await self._with_patience("graph", self._graph_store.name, self._sync_graph)
+        if self._vector_store and self.result.vector_state:
+            await self._with_patience("vectors", self._vector_store.name, self._sync_vectors)
+
+    async def _with_patience(self, role: str, name: str, sync: Callable[[], Awaitable[None]]) -> None:
+        """Try again with growing pauses; give the store up when it stayed away for a minute."""
+        deadline = time.monotonic() + _GIVE_UP_AFTER_S
+        pause = 0.5
+        written = self.result.graph if role == "graph" else self.result.vectors
+        while True:
+            began = time.monotonic()
+            try:
+                await sync()
+            except StoreError as error:
+                written.failed += 1
+                if time.monotonic() + pause > deadline:
+                    self._give_up(role, error)
+                    return
+                log.warning("%s: %s; trying again in %.1f s", name, error, pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 15.0)
+            else:
+                return
+            finally:
+                written.seconds += time.monotonic() - began
+
+    def _give_up(self, role: str, error: StoreError) -> None:
+        self.result.errors.append(f"{error} (everything is in the ledger; the next run or `kg rebuild` writes it)")
+        if role == "graph":
+            self._graph_store = None
+        else:
+            self._vector_store = None
+
+    # --- deriving ---------------------------------------------------------------------------------------------------
+
+    def _derive_stale(self) -> None:
+        began = time.monotonic()
+        last = 0
+        while True:
+            with self._ledger.reading() as db:
+                page = graph.stale_chunks(db, last, _STALE_PAGE)
+                chunks = load_chunks(db, [stale.no for stale in page])
+            if not page:
+                break
+            last = page[-1].no
+            derived = [
+                found
+                for stale in page
+                if (chunk := chunks.get(stale.no)) and (found := self._deriver.derive(stale, chunk))
+            ]
+            if derived:
+                self.result.derived += self._ledger.write(graph.save_derived, derived)
+        self.result.derive_s += time.monotonic() - began
+
+    def _derive_together(self) -> None:
+        began = time.monotonic()
+        self._derive_stale()
+        self.result.derived += self._deriver.together(self._ledger)
+        self.result.derive_s += time.monotonic() - began
+
+    # --- the graph --------------------------------------------------------------------------------------------------
+
+    async def _sync_graph(self) -> None:
+        store, state = self._graph_store, self.result.graph_state
+        if store is None or state is None:
+            return
+        with self._ledger.reading() as db:
+            upto = stores.clock(db)
+            if upto <= state.synced:
+                return
+            gone: dict[int, list[bytes]] = {}
+            for kind, read_rows in (
+                (DOCUMENT, rows.document_rows),
+                (ENTITY, rows.entity_rows),
+                (CHUNK, rows.chunk_rows),
+                (RELATIONSHIP, rows.relationship_rows),
+            ):
+                gone[kind] = []
+                size = _CHUNK_PAGE if kind == CHUNK else _GRAPH_PAGE
+                for page in stores.changed_units(db, state.no, kind, state.synced, upto, size):
+                    found: dict[bytes, Any] = read_rows(db, [key for key, _ in page])  # type: ignore[assignment]
+                    gone[kind] += [key for key, before in page if before is not None and key not in found]
+                    await self._write_page(store, state.no, kind, page, found)
+            for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
+                for at in range(0, len(gone[kind]), _GRAPH_PAGE):
+                    await self._delete_page(store, state.no, kind, gone[kind][at : at + _GRAPH_PAGE])
+        self._ledger.write(stores.synced, state.no, upto)
+        self.result.graph_state = replace(state, synced=upto, fresh=False)
+
+    async def _write_page(
+        self,
+        store: GraphStore,
+        number: int,
+        kind: int,
+        page: Sequence[tuple[bytes, bytes | None]],
+        found: dict[bytes, Any],
+    ) -> None:
+        written = self.result.graph
+        marks: list[tuple[bytes, bytes]] = []
+        changed = []
+        new = 0
+        for key, before in page:
+            row = found.get(key)
+            if row is None:
+                continue
+            now = _hash(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
+            if now != before:
+                changed.append(row)
+                marks.append((key, now))
+                new += before is None
+        if not changed:
+            return
+        await self._begin("graph")
+        await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}))
+        written.calls += 1
+        self._ledger.write(stores.mark_written, number, kind, marks, ())
+        written.count(written.new, _KINDS[kind], new)
+        written.count(written.changed, _KINDS[kind], len(changed) - new)
+
+    async def _delete_page(self, store: GraphStore, number: int, kind: int, keys: Sequence[bytes]) -> None:
+        written = self.result.graph
+        await self._begin("graph")
+        ids = tuple(_public_id(kind, key) for key in keys)
+        await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
+        written.calls += 1
+        self._ledger.write(stores.mark_written, number, kind, (), keys)
+        written.count(written.deleted, _KINDS[kind], len(keys))
+
+    # --- the vectors ------------------------------------------------------------------------------------------------
+
+    async def _sync_vectors(self) -> None:
+        store, state = self._vector_store, self.result.vector_state
+        if store is None or state is None:
+            return
+        with self._ledger.reading() as db:
+            upto = stores.clock(db)
+            if upto <= state.synced:
+                return
+            gone: list[bytes] = []
+            for page in stores.changed_units(db, state.no, CHUNK, state.synced, upto, _VECTOR_PAGE):
+                found = rows.vector_sources(db, [key for key, _ in page], dense=self._dense)
+                gone += [key for key, before in page if before is not None and key not in found]
+                await self._write_points(store, state.no, page, found)
+            for at in range(0, len(gone), _VECTOR_PAGE):
+                await self._delete_points(store, state.no, gone[at : at + _VECTOR_PAGE])
+        self._ledger.write(stores.synced, state.no, upto)
+        self.result.vector_state = replace(state, synced=upto, fresh=False)
+
+    async def _write_points(
+        self,
+        store: VectorStore,
+        number: int,
+        page: Sequence[tuple[bytes, bytes | None]],
+        found: dict[bytes, tuple[Any, ...]],
+    ) -> None:
+        written = self.result.vectors
+        marks: list[tuple[bytes, bytes]] = []
+        points = []
+        new = 0
+        for key, before in page:
+            source = found.get(key)
+            if source is None:
+                continue
+            document, label, seq, turns, vector = source
+            now = _hash(
+                document.encode(), label.encode("utf-8", "surrogatepass"), str(seq).encode(), turns, vector or b""
+            )
+            if now != before:
+                points.append(self._point(key, document, label, seq, turns, vector))
+                marks.append((key, now))
+                new += before is None
+        if not points:
+            return
+        await self._begin("vectors")
+        await store.upsert(points)
+        await store.flush()
+        written.calls += 1
+        self._ledger.write(stores.mark_written, number, CHUNK, marks, ())
+        written.count(written.new, "points", new)
+        written.count(written.changed, "points", len(points) - new)
+
+    def _point(self, key: bytes, document: str, label: str, seq: int, turns: bytes, vector: bytes | None) -> Point:
+        chunk = Chunk(to_id(key), document, seq, unpack_turns(turns))
+        return Point(
+            id=chunk.id,
+            sparse=self._sparse.document(chunk.text),
+            dense=vector,
+            payload={
+                "id": chunk.id,
+                "workspace": self._workspace,
+                "document_id": document,
+                "document": label,
+                "chunk_index": seq,
+                "text": chunk.text,
+                "speakers": list(chunk.speakers),
+                "start": chunk.start,
+                "end": chunk.end,
+            },
+        )
+
+    async def _delete_points(self, store: VectorStore, number: int, keys: Sequence[bytes]) -> None:
+        written = self.result.vectors
+        await self._begin("vectors")
+        await store.delete([to_id(key) for key in keys])
+        await store.flush()
+        written.calls += 1
+        self._ledger.write(stores.mark_written, number, CHUNK, (), keys)
+        written.count(written.deleted, "points", len(keys))
+
+    # --- both -------------------------------------------------------------------------------------------------------
+
+    async def _begin(self, role: str) -> None:
+        """Before the first write of a run: a new generation, so that a store restored from an older copy is noticed."""
+        if self._begun[role]:
+            return
+        store, state = (
+            (self._graph_store, self.result.graph_state)
+            if role == "graph"
+            else (self._vector_store, self.result.vector_state)
+        )
+        if store is None or state is None:
+            return
+        generation = state.generation + 1
+        self._ledger.write(stores.announce, state.no, generation)
+        await store.begin(generation)
+        self._ledger.write(stores.begun, state.no, generation)
+        self._begun[role] = True
+
+    async def _take_stock(self) -> None:
+        try:
+            if self._graph_store:
+                self.result.counts = await self._graph_store.counts()
+            if self._vector_store:
+                self.result.points = await self._vector_store.count()
+        except StoreError as error:
+            self.result.errors.append(str(error))
+
+
+def _hash(*parts: bytes) -> bytes:
+    h = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        h.update(len(part).to_bytes(8, "little"))
+        h.update(part)
+    return h.digest()
+
+
+def _public_id(kind: int, key: bytes) -> str:
+    return rows.relationship_public_id(key) if kind == RELATIONSHIP else to_id(key)
