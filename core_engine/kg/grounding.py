@@ -1,0 +1,188 @@
+"""Finds the places in a chunk's words where a name is said: what is found nowhere stays out of the graph."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from core_engine.chunking.clean import to_raw
+from core_engine.kg.normalise import FOLDING, INVISIBLE, UNSPACED, normal_form, word_set
+from core_engine.types import Chunk
+
+_MOST_PLACES: Final = 100
+_TOKEN = re.compile(r"[^ ]+")
+
+# Lower-case, these are never the name that is spelled alike: "US" isn't said by "us", nor "Will" by "will".
+_COMMON_WORDS: Final = word_set(
+    """a all am an and any are as at be but by can do for go has he her him his how i if in is it its let march may me my
+    no not now of off on one or our out she so some that the them they this to too up us was we what who why will
+    with you your"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a name is said: turn (counted from 1), offset in the turn's raw text, and the words as they stand there."""
+
+    turn: int
+    offset: int
+    surface: str
+
+
+class Words:
+    """A chunk's words, made ready once for looking up many names."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._turns = chunk.turns
+        self._cleaned = _Text([turn.text for turn in chunk.turns])
+        self._raw: _Text | None = None
+
+    def places(self, name: str) -> list[Place]:
+        """Where the name is said, in the cleaned words or else in the raw ones: at most 100 places, in order.
+
+        Case, punctuation, spaces between letters ("Open AI", "U.S.") and a plural or possessive ending don't matter.
+        """
+        norm = normal_form(name)
+        if not norm:
+            return []
+        if found := self._cleaned.find(name, norm):
+            return [Place(turn, to_raw(self._turns[turn - 1].cuts, at), words) for turn, at, words in found]
+        if self._raw is None:
+            self._raw = _Text([turn.raw for turn in self._turns])
+        return [Place(*place) for place in self._raw.find(name, norm)]
+
+
+class _Text:
+    """Texts folded into one string: each between two spaces, on a line of its own, so that no name spans two."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._starts: list[int] = []
+        self._maps: dict[int, list[int]] = {}
+        parts: list[str] = []
+        at = 1
+        for index, text in enumerate(texts):
+            folded, offsets = fold(text)
+            if offsets is not None:
+                self._maps[index] = offsets
+            self._starts.append(at)
+            parts.append(folded)
+            at += len(folded) + 3
+        self._folded = " " + " \n ".join(parts) + " "
+        self._squeezed: tuple[str, dict[int, int], dict[int, int]] | None = None
+
+    def find(self, name: str, norm: str) -> list[tuple[int, int, str]]:
+        """(turn, offset, surface) of each place, by the strictest way of looking that finds one."""
+        spelled = " ".join(fold(name)[0].split())
+        keys = (norm,) if norm == spelled else (norm, spelled)
+        ways: tuple[Callable[[str], Iterator[tuple[int, int]]], ...] = (self._whole, self._without_spaces)
+        for way in ways:
+            for key in keys:
+                if places := self._places(way(key), norm):
+                    return places
+        return []
+
+    def _places(self, spans: Iterator[tuple[int, int]], norm: str) -> list[tuple[int, int, str]]:
+        found = []
+        common = len(norm) == 1 or norm in _COMMON_WORDS
+        for start, end in spans:
+            index = bisect_right(self._starts, start) - 1
+            first, last = start - self._starts[index], end - self._starts[index]
+            if (offsets := self._maps.get(index)) is not None:
+                first, last = offsets[first], offsets[last]
+            text = self._texts[index]
+            surface = text[first:last]
+            if "." in surface and text.startswith(".", last):
+                surface += "."  # "U.S." is named with both its dots
+            if common and surface.islower():
+                continue
+            found.append((index + 1, first, surface))
+            if len(found) == _MOST_PLACES:
+                break
+        return found
+
+    def _whole(self, key: str) -> Iterator[tuple[int, int]]:
+        """Where the key stands as whole words, perhaps with a plural ending."""
+        text = self._folded
+        at = text.find(key)
+        while at >= 0:
+            end = at + len(key)
+            if _is_edge(text, at) and (end := _end(text, end, key)):
+                yield at, end
+            at = text.find(key, at + len(key))
+
+    def _without_spaces(self, key: str) -> Iterator[tuple[int, int]]:
+        """Where whole words in a row, their spaces left out, make the key without its spaces."""
+        if self._squeezed is None:
+            self._squeezed = self._squeeze()
+        text, starts, ends = self._squeezed
+        key = key.replace(" ", "")
+        at = text.find(key)
+        while at >= 0:
+            end = at + len(key)
+            if at in starts:
+                if end not in ends and len(key) >= 3 and text.startswith("s", end):
+                    end += 1
+                if end in ends:
+                    yield starts[at], ends[end]
+            at = text.find(key, at + 1)
+
+    def _squeeze(self) -> tuple[str, dict[int, int], dict[int, int]]:
+        """The text without spaces, and for each word's start and end in it, where they are in the folded text."""
+        starts: dict[int, int] = {}
+        ends: dict[int, int] = {}
+        at = 0
+        for word in _TOKEN.finditer(self._folded):
+            starts[at] = word.start()
+            at += word.end() - word.start()
+            ends[at] = word.end()
+        return self._folded.replace(" ", ""), starts, ends
+
+
+def _is_edge(text: str, at: int) -> bool:
+    """Whether a word begins or ends at this place; scripts without spaces have such an edge anywhere."""
+    before, after = text[at - 1], text[at]
+    if before == " " or after == " ":
+        return True
+    return not (before.isascii() and after.isascii()) and bool(UNSPACED.match(before) or UNSPACED.match(after))
+
+
+def _end(text: str, end: int, key: str) -> int:
+    """Where the word that begins with the key ends, an "s" or "es" taken in; 0 if it goes on otherwise."""
+    if _is_edge(text, end):
+        return end
+    if len(key) >= 3 and text[end] in "se":
+        for ending in ("s", "es"):
+            if text.startswith(ending + " ", end):
+                return end + len(ending)
+    return 0
+
+
+def fold(text: str) -> tuple[str, list[int] | None]:
+    """The text with case and punctuation away, and for each of its characters (and its end) the place in the text.
+
+    None for the places where each character has stayed where it was.
+    """
+    if text.isascii() or (unicodedata.is_normalized("NFC", text) and not INVISIBLE.search(text)):
+        return text.translate(FOLDING), None
+    return _fold_slowly(text)
+
+
+def _fold_slowly(text: str) -> tuple[str, list[int]]:
+    parts: list[str] = []
+    offsets: list[int] = []
+    at = 0
+    while at < len(text):
+        end = at + 1
+        while end < len(text) and unicodedata.combining(text[end]):
+            end += 1
+        part = unicodedata.normalize("NFC", INVISIBLE.sub("", text[at:end])).translate(FOLDING)
+        parts.append(part)
+        offsets += [at] * len(part)
+        at = end
+    offsets.append(len(text))
+    return "".join(parts), offsets

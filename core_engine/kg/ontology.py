@@ -1,0 +1,256 @@
+"""Which kinds of entity and relationship a graph may hold, read from a TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core_engine.errors import SettingsError
+
+DEFAULT = Path(__file__).parent / "ontologies" / "conversation.toml"
+
+ANY = "Any"
+# The graph uses these itself, as labels of nodes and types of relationships: `MATCH (d:Document)` must find documents.
+RESERVED_ENTITIES = ("Any", "Chunk", "Document", "Entity", "KgNode", "Statement")
+RESERVED_RELATIONSHIPS = ("CO_OCCURS", "FROM_CHUNK", "FROM_DOCUMENT", "NEXT_CHUNK")
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_NAME_RULE = "a name begins with a letter and has at most 64 letters, digits and underscores"
+_LONGEST_DESCRIPTION = 300
+
+
+@dataclass(frozen=True, slots=True)
+class EntityType:
+    name: str
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RelationshipType:
+    """`ends` are the rules as written, (subject types, object types); `pairs` is each pair that they allow."""
+
+    name: str
+    ends: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    pairs: frozenset[tuple[str, str]]
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its type in the stores: `works_at` is `WORKS_AT`."""
+        return upper_snake(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Ontology:
+    """The types by name. Build one with `default`, `load` or `parse`, which check that it holds together."""
+
+    name: str
+    entities: tuple[EntityType, ...]
+    relationships: tuple[RelationshipType, ...]
+    _entity_types: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    _relationship_types: Mapping[str, RelationshipType] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        entities = {_key(word): e.name for e in self.entities for word in (e.name, *e.aliases)}
+        relationships = {_key(word): r for r in self.relationships for word in (r.name, *r.aliases)}
+        object.__setattr__(self, "_entity_types", entities)
+        object.__setattr__(self, "_relationship_types", relationships)
+
+    @classmethod
+    def default(cls) -> Ontology:
+        return cls.load(DEFAULT)
+
+    @classmethod
+    def load(cls, path: Path) -> Ontology:
+        """The ontology of a TOML file; SettingsError names the file, the place in it and what to do."""
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise SettingsError(f"{path}: the ontology can't be read ({reason}). Give a TOML file.") from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{path}: the ontology is not UTF-8 text. Save it as UTF-8.") from error
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, path: str = "ontology.toml") -> Ontology:
+        """As `load`, from the file's text; `path` is how errors name it."""
+        try:
+            data = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise SettingsError(f"{path}: not valid TOML: {error}. Correct the file.") from error
+        return _Reader(path, text, data).ontology()
+
+    def render(self) -> str:
+        """The ontology as the model reads it; the same for the same types, whatever the file looks like."""
+        lines = ["Entity types:"]
+        lines += [_line(e.name, e.description) for e in self.entities]
+        if self.relationships:
+            lines += ["", "Relationship types (subject -> object):"]
+            lines += [_line(f"{r.name} ({_render_ends(r)})", r.description) for r in self.relationships]
+        return "\n".join(lines)
+
+    def entity_type(self, name: str) -> str | None:
+        """The type of that name or alias, whatever its case and separators ("action item" is ActionItem)."""
+        return self._entity_types.get(name) or self._entity_types.get(_key(name))
+
+    def relationship(self, name: str) -> RelationshipType | None:
+        """The relationship type of that name or alias, whatever its case and separators."""
+        return self._relationship_types.get(name) or self._relationship_types.get(_key(name))
+
+    def allowed(self, subject_type: str, predicate: str, object_type: str) -> bool:
+        """Whether the relationship may go from one type to the other (canonical type names)."""
+        kind = self.relationship(predicate)
+        return kind is not None and (subject_type, object_type) in kind.pairs
+
+
+def upper_snake(name: str) -> str:
+    """A relationship's type in the stores: `works_at` and `worksAt` are `WORKS_AT`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def _line(name: str, description: str) -> str:
+    return f"- {name}: {description}" if description else f"- {name}"
+
+
+def _render_ends(kind: RelationshipType) -> str:
+    return "; ".join(f"{'|'.join(subjects)} -> {'|'.join(objects)}" for subjects, objects in kind.ends)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Checks one file's data on the way from TOML to an Ontology."""
+
+    path: str
+    text: str
+    data: Mapping[str, Any]
+
+    def ontology(self) -> Ontology:
+        self._no_other_keys(self.data, ("name", "entities", "relationships"), "")
+        entities = tuple(self._entity(name, table) for name, table in self._tables("entities"))
+        if not entities:
+            raise self._error("entities", "there is no entity type. Define at least one, as [entities.Person].")
+        self._no_duplicates("entities", entities, RESERVED_ENTITIES)
+        names = {_key(e.name): e.name for e in entities}
+        relationships = tuple(self._relationship(name, table, names) for name, table in self._tables("relationships"))
+        self._no_duplicates("relationships", relationships, RESERVED_RELATIONSHIPS)
+        return Ontology(self._text(self.data, "name", "") or "custom", entities, relationships)
+
+    def _entity(self, name: str, table: Mapping[str, Any]) -> EntityType:
+        where = f"entities.{name}"
+        self._no_other_keys(table, ("description", "aliases"), where)
+        return EntityType(name, self._text(table, "description", where), self._aliases(table, where))
+
+    def _relationship(self, name: str, table: Mapping[str, Any], types: Mapping[str, str]) -> RelationshipType:
+        where = f"relationships.{name}"
+        self._no_other_keys(table, ("description", "aliases", "ends"), where)
+        rules = self._strings(table, "ends", where)
+        if not rules:
+            raise self._error(where, f'{where}.ends is missing. Write for example ends = ["Person -> Organization"].')
+        ends = tuple(self._ends(rule, where, types) for rule in rules)
+        every = tuple(types.values())
+        pairs = frozenset(
+            (s, o) for subjects, objects in ends for s in _expand(subjects, every) for o in _expand(objects, every)
+        )
+        return RelationshipType(name, ends, pairs, self._text(table, "description", where), self._aliases(table, where))
+
+    def _ends(self, rule: str, where: str, types: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        sides = rule.split("->")
+        if len(sides) != 2:
+            raise self._error(where, f'{where}.ends: {rule!r} is not of the form "Subject -> Object".')
+        subjects, objects = (tuple(self._end(name.strip(), where, types) for name in s.split("|")) for s in sides)
+        return subjects, objects
+
+    def _end(self, name: str, where: str, types: Mapping[str, str]) -> str:
+        if _key(name) == _key(ANY):
+            return ANY
+        if found := types.get(_key(name)):
+            return found
+        close = difflib.get_close_matches(name, types.values(), 1)
+        hint = f"Did you mean {close[0]}?" if close else f"Define [entities.{name or 'NAME'}] or use Any."
+        raise self._error(where, f"{where}.ends: {name!r} is no entity type of this file. {hint}")
+
+    def _tables(self, section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        tables = self.data.get(section, {})
+        if not isinstance(tables, dict):
+            raise self._error(section, f"{section} must be tables, as [{section}.NAME].")
+        for name, table in tables.items():
+            where = f"{section}.{name}"
+            if not _NAME.fullmatch(name):
+                raise self._error(where, f"{where}: {name!r} can't be the name of a type: {_NAME_RULE}. Rename it.")
+            if not isinstance(table, dict):
+                raise self._error(where, f"{where} must be a table: write [{where}] on a line of its own.")
+            yield name, table
+
+    def _text(self, table: Mapping[str, Any], key: str, where: str) -> str:
+        value = table.get(key, "")
+        full = f"{where}.{key}" if where else key
+        if not isinstance(value, str):
+            raise self._error(where, f"{full} must be text in quotes.")
+        # One line each: a description must not look like another type to the model.
+        value = " ".join(value.split())
+        if len(value) > _LONGEST_DESCRIPTION:
+            raise self._error(where, f"{full} is longer than {_LONGEST_DESCRIPTION} characters. Shorten it.")
+        return value
+
+    def _strings(self, table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+        value = table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._error(where, f'{where}.{key} must be a list of texts, as ["…", "…"].')
+        return tuple(value)
+
+    def _aliases(self, table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+        aliases = self._strings(table, "aliases", where)
+        if any(not _key(alias) for alias in aliases):
+            raise self._error(where, f"{where}.aliases has an empty alias. Take it out.")
+        return aliases
+
+    def _no_other_keys(self, table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+        for key in table:
+            if key in known:
+                continue
+            full = f"{where}.{key}" if where else key
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}."
+            raise self._error(where or key, f"{full} is not known. {hint}")
+
+    def _no_duplicates(
+        self, section: str, types: Iterable[EntityType | RelationshipType], reserved: tuple[str, ...]
+    ) -> None:
+        taken = {_key(name): "the graph itself" for name in reserved}
+        for kind in types:
+            where = f"{section}.{kind.name}"
+            if (owner := taken.get(_key(kind.name))) is not None:
+                raise self._error(where, f"{where}: the name is used by {owner}. Rename one.")
+            taken[_key(kind.name)] = where
+        for kind in types:
+            where = f"{section}.{kind.name}"
+            for alias in kind.aliases:
+                if taken.setdefault(_key(alias), where) != where:
+                    raise self._error(
+                        where, f"{where}.aliases: {alias!r} is used by {taken[_key(alias)]}. Take it out of one."
+                    )
+
+    def _error(self, where: str, message: str) -> SettingsError:
+        return SettingsError(f"{self.path}{self._line_of(where)}: {message}")
+
+    def _line_of(self, where: str) -> str:
+        """Where the table is, as `:12`, if it has a header of its own (tomllib keeps no lines)."""
+        parts = r"\s*\.\s*".join(rf"[\"']?{re.escape(part)}[\"']?" for part in where.split("."))
+        found = re.search(rf"^[ \t]*(\[\s*)?{parts}\s*[\]=.]", self.text, re.MULTILINE)
+        return f":{self.text.count(chr(10), 0, found.start()) + 1}" if found else ""
+
+
+def _expand(names: tuple[str, ...], every: tuple[str, ...]) -> tuple[str, ...]:
+    return every if ANY in names else names
