@@ -1,0 +1,163 @@
+"""One unit, requests or tokens, of one bucket: a drip to wait at, and an account of what it let through."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiolimiter import AsyncLimiter
+
+from core_engine.limits.headers import Told
+from core_engine.limits.pace import Pace
+from core_engine.limits.recent import Recent
+
+log = logging.getLogger(__name__)
+
+_BURST_S = 0.4
+_CREDIT_S = 5.0
+_SLOWEST = 0.05
+_LATELY_S = 10
+_TRUST = 0.9
+_TRUST_UNTOLD = 0.75
+
+
+class Gate:
+    """Lets amounts through at `limit` a minute; everything at once while no limit is known.
+
+    `take` is called by one holder of `lock` at a time: asyncio's lock is first come, first served, aiolimiter's own
+    queue is smallest first. The drip holds less than half a second's worth, because providers may enforce a minute's
+    limit by the second; half of that would do, but lose 6 % where small requests and large ones alternate.
+    """
+
+    def __init__(self, bucket: str, unit: str, limit: float | None, time: Callable[[], float]) -> None:
+        self.bucket = bucket
+        self.unit = unit
+        self.limit = limit
+        self.learned = limit is None
+        self.lock = asyncio.Lock()
+        self.waiting = 0
+        self.paused_until = 0.0
+        self.said = Told()
+        self._time = time
+        self._drip: AsyncLimiter | None = None
+        self._drip_rate = 0.0
+        self._balance = 0.0  # above 0: reserved but not charged; below: charged but not reserved
+        self._largest = 0.0
+        self._proven = 0.0
+        self._speed = 1.0
+        self._speed_until = 0.0
+        self._pace: Pace | None = None
+        self._passed = 0.0
+        self._recent = Recent()
+
+    def __repr__(self) -> str:
+        return f"<Gate {self.bucket}: {self.rate()} {self.unit} a minute, balance {self._balance:.0f}>"
+
+    # --- letting through --------------------------------------------------------------------------------------------
+
+    async def take(self, amount: float) -> None:
+        """Wait until the amount may pass. In slices, so that one larger than the drip holds passes too."""
+        left = amount
+        self._largest = max(self._largest, amount)
+        try:
+            while (drip := self._current_drip()) is not None:
+                left -= self._balance
+                self._balance = max(-left, 0.0)
+                if left <= 0:
+                    break
+                speed = self._speed_now()
+                part = min(left, drip.max_rate * speed)
+                await drip.acquire(part / speed)
+                left -= part
+        except BaseException:
+            self._balance += amount - left
+            raise
+        self._recent.add(amount, self._time())
+
+    def give_back(self, amount: float) -> None:
+        """Undo a `take` whose request was not sent."""
+        self._recent.add(-amount, self._time())
+        self._enter(amount)
+
+    def settle(self, reserved: float, charged: float) -> None:
+        """Enter the difference to what the provider charged: credit or debt of the requests to come."""
+        self._proven = max(self._proven, charged)
+        self._enter(reserved - charged)
+
+    def _enter(self, difference: float) -> None:
+        rate = self.rate()
+        if rate is not None:
+            # Credit is spent at once: no more of it than a burst of a few seconds. Debt is waited for: no more of it
+            # than a minute, whatever usage a reply claims.
+            credit = max(rate / 60 * _CREDIT_S, self._largest)
+            self._balance = min(max(self._balance + difference, -rate), credit)
+
+    def rate(self) -> float | None:
+        """Units a minute let through now, the headers' slowing aside; None: no limit is known."""
+        if self._pace is None:
+            return self.limit
+        pace = self._pace.rate(self._time())
+        if self.limit is not None and pace >= self.limit:
+            self._pace = None
+            return self.limit
+        return pace
+
+    def _current_drip(self) -> AsyncLimiter | None:
+        rate = self.rate()
+        if rate is None:
+            return None
+        if self._drip is None or abs(rate - self._drip_rate) > 0.01 * self._drip_rate:
+            # aiolimiter's rate is fixed when it is made, and a new one is empty: without the debt, each change of the
+            # limit would be a burst.
+            burst = max(1.0, rate / 60 * _BURST_S)
+            if self._drip is not None:
+                self._balance -= burst
+            self._drip, self._drip_rate = AsyncLimiter(burst, burst * 60 / rate), rate
+        return self._drip
+
+    def _speed_now(self) -> float:
+        if self._speed < 1 and self._time() >= self._speed_until:
+            self._speed = 1.0
+        return self._speed
+
+    # --- learning ---------------------------------------------------------------------------------------------------
+
+    def learn(self, said: Told) -> None:
+        """Take over what the provider says: its limit, and that less is left of it than we would think."""
+        self.said = said
+        if said.limit is not None and said.limit != self.limit and said.limit >= self._proven:
+            log.info("%s: the provider's limit is %g %s a minute", self.bucket, said.limit, self.unit)
+            self.limit = said.limit
+        if said.remaining is None or not said.reset_s or self.limit is None:
+            return
+        # What is left, spread over the time until it is whole again, is the rate to run at: true for windows and for
+        # leaking buckets. But a bucket of only a second's worth is near empty after any large request: no news.
+        refill = said.reset_s * self.limit / 60
+        if said.remaining + refill >= self.limit / 4:
+            self._speed = min(1.0, max(said.remaining / refill, _SLOWEST))
+            self._speed_until = self._time() + said.reset_s
+
+    def lately(self) -> tuple[float, float]:
+        """Units let through in the last seconds or since the last refusal, and in how many seconds."""
+        return self._recent.lately(self._time(), _LATELY_S)
+
+    def refused(self, share: float, resume_at: float, *, before: float | None, told: bool, again: bool) -> None:
+        """A share of the latest was refused: from `resume_at`, run a little below what did get through.
+
+        `before`: the rate that held until now; `told`: somebody gave a limit. `again`: this corrects what the same wave's first refusal told.
+        """
+        if not again:
+            passed, seconds = self.lately()
+            self._passed = passed * 60 / seconds
+        self._recent.restart(resume_at)
+        through = self._passed * (1 - share)
+        if before is not None:  # a few seconds can mislead; a rate that held until now isn't all wrong
+            trust = _TRUST if told else _TRUST_UNTOLD
+            through = min(max(through, before * trust), before)
+        if through > 0:
+            self._pace = Pace(through, resume_at)
+
+    def used(self) -> float:
+        """Units let through in the last minute."""
+        return self._recent.minute(self._time())

@@ -1,0 +1,278 @@
+"""The one door to the providers: requests and tokens a minute, shared by everything that calls a model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from core_engine.errors import RequestTooLarge, SettingsError
+from core_engine.limits.gate import Gate
+from core_engine.limits.headers import told
+
+log = logging.getLogger(__name__)
+
+_FIRST_ALONE_S = 2.0
+_WAVE_S = 1.0
+_BINDS_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Whom a request goes to. `stage` decides which of the user's limits hold for it."""
+
+    stage: Literal["chat", "embedding"]
+    endpoint: str
+    model: str
+
+    def __str__(self) -> str:
+        host = urlsplit(self.endpoint).hostname or "default endpoint"  # never the URL: it may hold a password
+        return f"{self.stage} {self.model} at {host}"
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """One limit as it stands: a row of the progress view and of the report.
+
+    `limit` is a minute's, None while nobody has told it; `learned`: the provider told it, or refused, not the user.
+    `used` counts the last minute. `remaining` and `reset_s` are what the provider said last.
+    """
+
+    bucket: str
+    unit: str
+    limit: float | None
+    learned: bool
+    used: float
+    share: float | None
+    waiting: int
+    paused_s: float
+    remaining: float | None
+    reset_s: float | None
+
+
+class Reservation:
+    """Leave to send one request. Settle it in any case: with what was charged, or with None."""
+
+    __slots__ = ("_bucket", "_gates", "tokens", "waited_s")
+
+    def __init__(self, bucket: _Bucket, gates: Sequence[Gate], tokens: int, waited_s: float) -> None:
+        self.tokens = tokens
+        self.waited_s = waited_s
+        self._bucket = bucket
+        self._gates = gates
+
+    def settle(self, charged_tokens: int | None) -> None:
+        """Correct the reservation to what the provider charges; None keeps it. Only the first call counts."""
+        self._bucket.answered.set()
+        gates, self._gates = self._gates, ()
+        if charged_tokens is not None and charged_tokens >= 0:
+            for gate in gates:
+                gate.settle(self.tokens, charged_tokens)
+
+
+class RateLimiter:
+    """Grants requests in the order they came, at the user's limits or the provider's, whichever is lower.
+
+        limiter = RateLimiter(rpm=500, tpm=200_000)
+        reservation = await limiter.reserve(lane, tokens=4_200)
+        ...  # send
+        limiter.observe(lane, reply.headers)
+        reservation.settle(charged_tokens=3_980)
+
+    Each endpoint's model has a bucket of its own, whose limits the headers of its replies teach, or its refusals where
+    there are no headers. While nothing is known about it, one request goes ahead of the others for two seconds at
+    most. The user's `rpm` and `tpm` are one bucket for everything, unless embeddings have limits of their own.
+
+    One object per run and event loop, whose clock is the only one it knows.
+    """
+
+    def __init__(
+        self,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        embedding_rpm: float | None = None,
+        embedding_tpm: float | None = None,
+    ) -> None:
+        for option, limit in (
+            ("--rpm", rpm),
+            ("--tpm", tpm),
+            ("--embedding-rpm", embedding_rpm),
+            ("--embedding-tpm", embedding_tpm),
+        ):
+            if limit is not None and not (0 < limit < math.inf):
+                raise SettingsError(f"{option} must be a number above 0, and is {limit:g}: leave it out for no limit")
+        self._clock = time.monotonic
+        requests = self._users_gates("requests", rpm, embedding_rpm)
+        tokens = self._users_gates("tokens", tpm, embedding_tpm)
+        self._users = {stage: requests[stage] + tokens[stage] for stage in ("chat", "embedding")}
+        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._lanes: dict[Lane, _Bucket] = {}
+
+    async def reserve(self, lane: Lane, tokens: int, *, chunks: int | None = None) -> Reservation:
+        """Wait for the request's turn. Call it last, just before sending, and anew for each attempt.
+
+        Raises RequestTooLarge where a whole minute could not hold it; it names a batch size if `chunks` is given.
+        """
+        self._clock = asyncio.get_running_loop().time
+        bucket = self._bucket(lane)
+        gates = bucket.gates + self._users[lane.stage]
+        token_gates = [gate for gate in gates if gate.unit == "tokens"]
+        for gate in token_gates:
+            _check_size(gate, tokens, chunks)
+        start = self._clock()
+        async with bucket.lock:
+            await bucket.let_first_go_alone(self._clock(), known=len(gates) == 4)
+            await self._pass(gates, tokens)
+        waited = self._clock() - start
+        if waited > _BINDS_S and not bucket.told_binding:
+            bucket.told_binding = True
+            log.info("%s: requests now wait for %s", bucket.name, " and ".join(map(_words, gates)))
+        return Reservation(bucket, token_gates, tokens, waited)
+
+    def observe(self, lane: Lane, headers: Mapping[str, str]) -> None:
+        """Learn from a reply's headers (names in lower case), also from a refusal's."""
+        bucket = self._bucket(lane)
+        bucket.answered.set()
+        for gate in bucket.gates:
+            gate.learn(told(headers, gate.unit))
+
+    def pause(self, lane: Lane, seconds: float, reason: str) -> None:
+        """The provider refused a request of this lane for its limits: hold back all that share one with it.
+
+        `seconds` as it asked for (0 if it did not say). What was refused is also taken as a sign to go slower.
+        """
+        bucket, now = self._bucket(lane), self._clock()
+        bucket.answered.set()
+        resume_at = now + (seconds if 0 < seconds < math.inf else 0.0)
+        again = now < bucket.wave_until
+        gates = bucket.gates + self._users[lane.stage]
+        if not again:
+            bucket.wave_until = max(resume_at, now + _WAVE_S)  # those already under way may be refused too
+            bucket.refusals, bucket.sent = 0, max(bucket.gates[0].lately()[0], 1.0)
+            bucket.before = {gate.unit: _lowest(gates, gate.unit) for gate in bucket.gates}
+            log.warning("%s: %s; everything waits for %.1f s, then goes on slower", bucket.name, reason, seconds)
+        bucket.refusals += 1
+        share = min(bucket.refusals / bucket.sent, 1.0)
+        for gate in bucket.gates:
+            known = any(other.limit for other in gates if other.unit == gate.unit)
+            gate.refused(share, resume_at, before=bucket.before[gate.unit], told=known, again=again)
+        for gate in gates:
+            gate.paused_until = max(gate.paused_until, resume_at)
+
+    def snapshot(self) -> list[BucketState]:
+        """All limits as they stand: the user's first, then each bucket that was used."""
+        gates = dict.fromkeys(gate for chain in self._users.values() for gate in chain)
+        gates.update(dict.fromkeys(gate for bucket in self._buckets.values() for gate in bucket.gates))
+        now = self._clock()
+        return [_state(gate, now) for gate in gates]
+
+    async def _pass(self, gates: Sequence[Gate], tokens: int, at: int = 0) -> None:
+        if at == len(gates):
+            await self._wait_out_pauses(gates)
+            return
+        gate = gates[at]
+        amount = 1 if gate.unit == "requests" else tokens
+        gate.waiting += 1
+        try:
+            # The lock is held until the last gate is passed. Otherwise requests would gather behind a large one that
+            # waits for its tokens, having passed the requests' drip already, and then leave in one burst.
+            async with gate.lock:
+                await gate.take(amount)
+                try:
+                    await self._pass(gates, tokens, at + 1)
+                except BaseException:
+                    gate.give_back(amount)
+                    raise
+        finally:
+            gate.waiting -= 1
+
+    async def _wait_out_pauses(self, gates: Sequence[Gate]) -> None:
+        while True:  # a pause can be lengthened while one sleeps
+            left = max(gate.paused_until for gate in gates) - self._clock()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
+
+    def _bucket(self, lane: Lane) -> _Bucket:
+        if (bucket := self._lanes.get(lane)) is None:
+            key = lane.endpoint, lane.model
+            bucket = self._buckets.setdefault(key, _Bucket(str(lane), self._now))
+            self._lanes[lane] = bucket
+        return bucket
+
+    def _now(self) -> float:
+        return self._clock()
+
+    def _users_gates(self, unit: str, limit: float | None, embedding: float | None) -> dict[str, tuple[Gate, ...]]:
+        both = embedding is None
+        chat = () if limit is None else (Gate("all" if both else "chat", unit, limit, self._now),)
+        own = () if embedding is None else (Gate("embedding", unit, embedding, self._now),)
+        return {"chat": chat, "embedding": chat if both else own}
+
+
+class _Bucket:
+    """What one endpoint allows for one model."""
+
+    def __init__(self, name: str, now: Callable[[], float]) -> None:
+        self.name = name
+        self.gates = (Gate(name, "requests", None, now), Gate(name, "tokens", None, now))
+        self.lock = asyncio.Lock()
+        self.answered = asyncio.Event()
+        self.told_binding = False
+        self.wave_until = 0.0
+        self.refusals = 0
+        self.sent = 1.0
+        self.before: dict[str, float | None] = {}
+        self._first_until: float | None = None
+
+    async def let_first_go_alone(self, now: float, *, known: bool) -> None:
+        """Hold all but the first request until an answer has come, unless the user has told the limits."""
+        if known or self.answered.is_set():
+            return
+        if self._first_until is None:
+            self._first_until = now + _FIRST_ALONE_S
+        elif now < self._first_until:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._first_until - now):
+                    await self.answered.wait()
+
+
+def _check_size(gate: Gate, tokens: int, chunks: int | None) -> None:
+    if gate.limit is None or tokens <= gate.limit:
+        return
+    what = f"a request of {tokens:,} tokens can't pass the limit of {gate.limit:,.0f} tokens a minute ({gate.bucket})"
+    fits = int((chunks or 0) * gate.limit / tokens * 0.8)  # less in proportion: a part of the tokens is the prompt's
+    advice = f"--batch-size {fits} would fit" if fits else "use a smaller --batch-size or --chunk-size"
+    raise RequestTooLarge(f"{what}: {advice}", kind="request_too_large")
+
+
+def _lowest(gates: Sequence[Gate], unit: str) -> float | None:
+    return min((rate for gate in gates if gate.unit == unit and (rate := gate.rate()) is not None), default=None)
+
+
+def _words(gate: Gate) -> str:
+    rate = gate.rate()
+    return f"{rate:,.0f} {gate.unit} a minute" if rate is not None else f"{gate.unit} without a known limit"
+
+
+def _state(gate: Gate, now: float) -> BucketState:
+    limit, used = gate.rate(), gate.used()
+    return BucketState(
+        bucket=gate.bucket,
+        unit=gate.unit,
+        limit=limit,
+        learned=gate.learned and limit is not None,
+        used=used,
+        share=used / limit if limit else None,
+        waiting=gate.waiting,
+        paused_s=max(gate.paused_until - now, 0.0),
+        remaining=gate.said.remaining,
+        reset_s=gate.said.reset_s,
+    )
