@@ -1,0 +1,144 @@
+"""The heads of turns in running text: `Ann: `, `[00:01:02] Ann: `, `Ann (0:12)`, `Ann: 00:00:12` above a paragraph ..."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from core_engine.readers.lines import Line
+from core_engine.readers.speakers import Shape, shape, speakers_among
+from core_engine.readers.times import TIME, seconds
+
+_REACH = 220
+"""How far into a line a head may reach; nothing behind it is looked at, however long the line is."""
+
+_SPAN = rf"({TIME})(?:[ \t]*(?:-->|-|\u2013|—|to)[ \t]*({TIME}))?"
+_STAMP = re.compile(rf"[ \t]*(?:\\?\[[ \t]*{_SPAN}[ \t]*\\?\]|\({_SPAN}\)|{_SPAN}(?=[ \t]))[ \t]*(?:-[ \t]+)?")
+_NAME = r"([^\s:\uff1a\[(*_#>|-][^:\uff1a\r\n]{0,79}?)"
+_LABEL = re.compile(
+    rf"[ \t]*(?:>>+[ \t]*)?{_NAME}[ \t]*(?:[\[(]{_SPAN}[\])])?[ \t]*(?::(?=[ \t]|\Z)|\uff1a)[ \t]*(?:[\[(]?{_SPAN}[\])]?[ \t]*\Z)?"
+)
+_ABOVE = re.compile(
+    rf"(?:#{{1,6}}[ \t]+)?(?:\*\*|__)?{_NAME}(?:\*\*|__)?(?:[ \t,|·-]+|[ \t]*[\[(]){_SPAN}[\])]?(?:\*\*|__)?[ \t]*\Z"
+)
+_BOLD = re.compile(
+    rf"[ \t]*(?P<b>\*\*|__)[ \t]*{_NAME}[ \t]*(?:[\[(]{_SPAN}[\])])?[ \t]*"
+    rf"(?:[:\uff1a](?P=b)|(?P=b)[ \t]*(?:\\?[\[(]{_SPAN}\\?[\])])?[ \t]*[:\uff1a]|(?P=b)[ \t]*(?:\\?[\[(]?{_SPAN}\\?[\])]?)?[ \t]*\Z)[ \t]*"
+)
+_CHAT = re.compile(
+    r"(\d{1,2}:\d{2}:\d{2})\t[ ]*(?:From[ ]+)?([^\t\r\n]{1,120}?)(?:[ ]+to[ ]+[^\t:\r\n]{1,80})?[ ]*:(?:\t|[ ]|\Z)[ ]*"
+)
+
+
+class Head(NamedTuple):
+    """The beginning of a turn: who, when, and where in the text the words begin. `line` is an index into the lines."""
+
+    line: int
+    speaker: str | None
+    start: float | None
+    end: float | None
+    words: int
+
+
+def heads_in(text: str, lines: list[Line], known: frozenset[str] = frozenset(), *, bold: bool = False) -> list[Head]:
+    """The heads of all turns, in order; empty where nothing in the text is a head. `bold`: Markdown's `**Ann:**` too."""
+    chat = _found(_CHAT, text, lines)
+    if chat and not any(not line.blank for line in lines[: chat[0].line]):
+        return chat
+    units = _units(lines)
+    if bold:
+        marked = _of_speakers(_found(_BOLD, text, lines), lines, units, known)
+        if marked:
+            return marked
+    named = _of_speakers(_named(text, lines), lines, units, known)
+    return named or _stamped(text, lines, units)
+
+
+def _found(pattern: re.Pattern[str], text: str, lines: list[Line]) -> list[Head]:
+    found = []
+    for i, line in enumerate(lines):
+        if line.blank:
+            continue
+        match = pattern.match(text, line.start, min(line.end, line.start + _REACH))
+        if match:
+            groups = [group for group in match.groups() if group not in (None, "**", "__")]
+            found.append(_head(i, groups, match.end()))
+    return found
+
+
+def _head(line: int, groups: list[str], words: int) -> Head:
+    times = [seconds(group) for group in groups if re.fullmatch(TIME, group)]
+    name = next((group for group in groups if not re.fullmatch(TIME, group)), None)
+    start, end = (*times, None, None)[:2]
+    return Head(line, " ".join(name.split()) if name else None, start, end, words)
+
+
+def _named(text: str, lines: list[Line]) -> list[Head]:
+    """All lines that may begin with a speaker."""
+    found = []
+    for i, line in enumerate(lines):
+        if line.blank:
+            continue
+        reach = min(line.end, line.start + _REACH)
+        if text.find(":", line.start, reach) < 0 and text.find("\uff1a", line.start, reach) < 0:
+            continue
+        stamp = _STAMP.match(text, line.start, reach)
+        label = _LABEL.match(text, stamp.end() if stamp else line.start, reach)
+        above = None if stamp else _ABOVE.match(text, line.start, reach) if reach == line.end else None
+        # `Ann  0:12` has a colon too, in its time: what ends with a time is read as such first.
+        match = above or label
+        if match:
+            times = [g for g in (*(stamp.groups() if stamp else ()), *match.groups()[1:]) if g]
+            found.append(_head(i, [match[1], *times], match.end()))
+    return found
+
+
+def _of_speakers(found: list[Head], lines: list[Line], units: int, known: frozenset[str]) -> list[Head]:
+    """The heads whose labels are speakers."""
+    if not found:
+        return []
+    begins = next(i for i, line in enumerate(lines) if not line.blank)
+    first = found[0].speaker if found[0].line == begins else None
+    speakers = speakers_among([h.speaker for h in found if h.speaker], units, known, first=first)
+    heads = [h for h in found if h.speaker in speakers]
+    return _in_habit(heads, lines)
+
+
+def _in_habit(heads: list[Head], lines: list[Line]) -> list[Head]:
+    """Without those that break the file's habit: where turns stand apart or have times, a lone label in a line doesn't."""
+    counts: dict[str | None, int] = {}
+    for head in heads:
+        counts[head.speaker] = counts.get(head.speaker, 0) + 1
+    again = [head for head in heads if counts[head.speaker] > 1]
+    if len(again) < 8:
+        return heads
+    apart = sum(_stands_apart(head, lines) for head in again) >= 0.9 * len(again)
+    timed = sum(head.start is not None for head in again) >= 0.9 * len(again)
+
+    def keeps(head: Head) -> bool:
+        if counts[head.speaker] > 1 or shape(head.speaker or "") is Shape.ROLE:
+            return True
+        return (not apart or _stands_apart(head, lines)) and (not timed or head.start is not None)
+
+    return [head for head in heads if keeps(head)]
+
+
+def _stands_apart(head: Head, lines: list[Line]) -> bool:
+    return head.line == 0 or lines[head.line - 1].blank
+
+
+def _stamped(text: str, lines: list[Line], units: int) -> list[Head]:
+    """Times without names at the beginning of lines."""
+    found = [head for head in _found(_STAMP, text, lines) if head.start is not None]
+    return found if len(found) >= max(2, 0.25 * units) else []
+
+
+def _units(lines: list[Line]) -> int:
+    """Paragraphs; in a text without blank lines, an eighth of its lines."""
+    full = paragraphs = 0
+    blank_before = True
+    for line in lines:
+        full += not line.blank
+        paragraphs += blank_before and not line.blank
+        blank_before = line.blank
+    return max(paragraphs, full // 8)
