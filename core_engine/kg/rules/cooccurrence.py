@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from core_engine.kg.rules.records import RuleMention
 
-# A mention is paired with so many names at most, the nearest behind it: a list of 200 names makes 2,400 pairs, not 19,900.
-_PARTNERS = 12
+# A mention is paired with so many names at most, the nearest behind it: a list of 200 names makes 1,600 pairs, not
+# 19,900. On Re-DocRED's gold entities, a text being one long turn, 8 keep .87 of the related pairs at .20 precision;
+# all pairs .98 at .18, 4 nearest ones .70 at .25.
+_PARTNERS = 8
 # And no mention is compared with more than so many behind it, be they of one name a thousand times.
 _REACH = 60
 

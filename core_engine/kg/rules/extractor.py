@@ -127,6 +127,6 @@ def _known_as(found: Scan) -> set[str]:
 
 
 def _as_name(text: str) -> str:
-    """One line, single spaces, and spelled letters ("L_C_D_") as an acronym."""
-    name = " ".join(text.split())
-    return name.replace("_", "") if SPELLED.fullmatch(name) else name
+    """One line, single spaces, a hyphen without spaces, and spelled letters ("L_C_D_") as an acronym."""
+    tokens = (token.replace("_", "") if SPELLED.fullmatch(token) else token for token in text.split())
+    return " ".join(tokens).replace(" - ", "-")

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from core_engine.kg.rules import words as w
 from core_engine.kg.rules.casing import Casing
-from core_engine.kg.rules.patterns import ADVERBIAL, AMOUNT, POSSESSIVE
+from core_engine.kg.rules.patterns import ADVERBIAL, AMOUNT, FILLER, POSSESSIVE
 from core_engine.kg.rules.records import Candidate
 
 # Shares of capitals below which a word is taken for a common one, each the best of a few on half of two gold sets.
@@ -42,10 +42,10 @@ class Word:
 @lru_cache(maxsize=1 << 15)
 def word(text: str) -> Word:
     stripped = POSSESSIVE.sub("", text.rstrip(","))
-    bare = stripped.strip(".")
-    base = bare.lower().replace("’", "'")
+    bare = stripped.strip("._")
+    base = bare.lower().replace("\u2019", "'")
     acronym = len(bare) > 1 and bare.replace(".", "").isupper() and base not in w.PLAIN_CAPITALS
-    whole = text.lower().replace("’", "'")
+    whole = text.lower().replace("\u2019", "'")
     return Word(
         width=len(text),
         length=len(stripped),
@@ -53,11 +53,11 @@ def word(text: str) -> Word:
         link=text in w.LINK_WORDS,
         number=text.isdigit(),
         strong=sum(map(str.isupper, bare)) > 1 or any(map(str.isdigit, bare)),
-        stop=(base in w.STOP or whole in w.STOP) and not acronym,
+        stop=(base in w.STOP or whole in w.STOP or FILLER.fullmatch(base) is not None) and not acronym,
         within=base in w.WITHIN,
         amount=AMOUNT.match(text) is not None,
         possessive=stripped != text.rstrip(","),
-        letter=len(base) == 1 and not stripped.endswith("."),
+        letter=len(base) == 1,
         adverbial=ADVERBIAL.search(base) is not None,
     )
 
@@ -71,7 +71,7 @@ def names(candidate: Candidate, casing: Casing) -> Iterator[tuple[int, int, bool
     for run, honoured in _runs(candidate, casing):
         kept, titled = _without_title(_without_ends(run))
         if kept and not _is_no_name(kept):
-            last, start, end = kept[-1]
+            last, start, _ = kept[-1]
             yield kept[0][1], start + last.length, honoured or titled
 
 
@@ -85,7 +85,7 @@ def _runs(candidate: Candidate, casing: Casing) -> Iterator[tuple[Run, bool]]:
         start, end = end + 1, end + 1 + known.width
         before = run[-1][0] if run else None
         if known.link:
-            if known.base == "of" and before and not _takes_of(before, casing):
+            if before and not _joins(before, known, casing):
                 yield run, honoured
                 run, honoured = [], False
             elif run:
@@ -116,8 +116,6 @@ def _is_name(known: Word, before: Word | None, casing: Casing, *, opens: bool, a
         if known.base == "i":
             return before is not None and before.base in w.NUMBERED
         return known.within and not opens and not alone
-    if known.letter and before is None:
-        return False
     share = casing.share(known.base)
     if share is None:
         return known.strong or not (opens and known.adverbial)
@@ -128,7 +126,12 @@ def _is_name(known: Word, before: Word | None, casing: Casing, *, opens: bool, a
     return before is not None or share >= (_ALONE if alone else _FIRST)
 
 
-def _takes_of(head: Word, casing: Casing) -> bool:
+def _joins(head: Word, link: Word, casing: Casing) -> bool:
+    """Whether the link leads on within the name: in "Bank of America", but not in "Carlos Laboy of HSBC"."""
+    if link.base == "for":
+        return head.base in w.FOR_HEADS
+    if link.base != "of":
+        return True
     if head.base in w.OFFICES:
         return False
     return head.base in w.OF_HEADS or (not head.strong and casing.lower(head.base) > 0)
@@ -163,6 +166,6 @@ def _without_title(run: Run) -> tuple[Run, bool]:
 
 
 def _is_no_name(run: Run) -> bool:
-    if all(known.number or known.letter for known, _, _ in run):
+    if all(known.number or known.letter or known.stop for known, _, _ in run):
         return True
     return all(known.base in w.JOBS for known, _, _ in run) and not (len(run) == 1 and run[0][0].strong)

@@ -27,7 +27,8 @@ STOP = _words("""
     november december jan feb mar apr jun jul aug sep sept oct nov dec quarter mr mrs ms dr sir madam ma'am dear prof
     speaker operator ladies gentlemen got get go going come see know think look mean say said guess however therefore
     moreover furthermore finally additionally nevertheless likewise fortunately meanwhile later today tomorrow
-    yesterday list non pre post
+    yesterday list non pre post kay oops doh alrighty nothin amen oui nein mister inaudible crosstalk laughter applause
+    unintelligible euro euros
 """)
 
 # Of these, the ones that begin or stand within real names ("First World War", "New Four Seasons"): where such a word
@@ -35,17 +36,17 @@ STOP = _words("""
 WITHIN = _words("""
     first second third last next one two three four five six seven eight nine ten great good right all other more most
     same own only still now well just both every such off over under after before between inside like get go come see
-    know think look mean say dear another
+    know think look mean say dear another kay
 """)
 
-# Written in capitals and still no name.
-PLAIN_CAPITALS = _words("ok oh no so tv pm am")
+# Of these, the ones that stay what they are in capitals; "US" and "IT" don't.
+PLAIN_CAPITALS = _words("ok oh no so am")
 
 LINKS = (
     "of|de|del|della|di|da|do|dos|du|des|van|von|den|der|la|le|el|al|las|los|"
     "bin|ibn|y|e|und|et|for|the|zu|af|av|og|ter|ten"
 )
-LINK_WORDS = frozenset(LINKS.split("|")) | {"&", "+", "-", "–"}
+LINK_WORDS = frozenset(LINKS.split("|")) | {"&", "+", "-", "\u2013"}
 
 # "X of Y" is one name where X is one of these, or a word that is also seen in lower case; else it is a person of a
 # firm ("Carlos Laboy of HSBC"), or an office ("CEO of Danaher").
@@ -67,6 +68,7 @@ OFFICES = _words("""
 TITLES = _words("""
     president admiral colonel captain lieutenant sergeant senator governor chairman chancellor minister judge secretary
     councillor counselor congressman congresswoman ceo cfo emperor premier director professor doctor
+    hon sen rep gov honourable honorable
 """)
 # A title only together with the next ("Vice President", and not "Vice News").
 ADJUNCTS = _words("vice rear deputy prime executive major")
@@ -81,7 +83,9 @@ JOBS = (
     representative
 """)
 )
-HONORIFICS = _words("mr mrs ms dr prof sir madam professor doctor senator congressman congresswoman")
+HONORIFICS = _words(
+    "mr mrs ms dr prof sir madam professor doctor senator congressman congresswoman hon sen rep honourable honorable"
+)
 
 # "World War I": the only words after which a capital I is a number and not the speaker.
 NUMBERED = _words("war part phase type class title stage level tier chapter volume")
@@ -98,9 +102,11 @@ ORGANIZATION_LAST = _words("""
     foundation bank council commission agency ministry department partners securities holdings technologies
     laboratories society federation
 """)
+# "X for Y" is one name only with these.
+FOR_HEADS = _words("department ministry office centre center institute foundation council campaign school society bank")
 ORGANIZATION_FIRST = _words("bank university ministry department institute council college")
 PLACE_LAST = _words("street avenue river island islands county lake mountains bay peninsula province")
-PLACES = frozenset("""
+PLACES = _words("""
     Africa Alabama Alaska Alberta America Antarctica Argentina Arizona Arkansas Asia Australia Austria Bangladesh
     Belgium Bolivia Brazil Bulgaria California Cambodia Cameroon Canada Chile China Colombia Colorado Connecticut
     Croatia Cuba Denmark Ecuador Egypt Estonia Ethiopia Europe Finland Florida France Germany Ghana Greece Guatemala
@@ -112,7 +118,7 @@ PLACES = frozenset("""
     Slovakia Slovenia Somalia Spain Sudan Sweden Switzerland Syria Taiwan Tanzania Tennessee Texas Thailand Tunisia
     Turkey Uganda Ukraine Uruguay Utah Venezuela Vermont Vietnam Wales Wisconsin Wyoming Yemen Zambia Zimbabwe UK USA
     US U.S. U.K. U.S.A. EU
-""".split()) | {
+""") | {
     "North America", "South America", "Latin America", "Central America", "New York", "New Jersey", "New Mexico",
     "New Hampshire", "New Zealand", "North Carolina", "South Carolina", "North Dakota", "South Dakota", "Rhode Island",
     "West Virginia", "British Columbia", "Nova Scotia", "New Brunswick", "Great Britain", "United Kingdom",
