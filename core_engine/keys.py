@@ -41,6 +41,10 @@ def words(chunk: Chunk) -> bytes:
     return digest("words", chunk.text)
 
 
+NO_WORDS = digest("words", "")
+"""The words hash of a chunk from which cleaning took everything out."""
+
+
 def key(spec: bytes, about: bytes) -> bytes:
     """The key of the question that asks `spec` about a content or words hash."""
     return digest("question", spec.hex(), about.hex())

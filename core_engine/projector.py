@@ -43,11 +43,11 @@ _KINDS = {DOCUMENT: "documents", ENTITY: "entities", CHUNK: "chunks", RELATIONSH
 class Deriver(Protocol):
     """Checks answers against the text and turns them into mentions and statements."""
 
-    def derive(self, stale: graph.StaleChunk, chunk: Chunk) -> graph.DerivedChunk | None:
-        """None where this answer can only be judged together with all others (see `together`)."""
+    def derive(self, stale: graph.StaleChunk, chunk: Chunk) -> graph.DerivedChunk:
+        """What a model's answer says."""
 
     def together(self, ledger: Ledger) -> int:
-        """Derive the answers that depend on the whole workspace; the number of chunks that changed."""
+        """Derive the rules' answers, which depend on the whole workspace; the number of chunks that changed."""
 
 
 class SparseEncoder(Protocol):
@@ -233,11 +233,7 @@ class Projector:
             if not page:
                 break
             last = page[-1].no
-            derived = [
-                found
-                for stale in page
-                if (chunk := chunks.get(stale.no)) and (found := self._deriver.derive(stale, chunk))
-            ]
+            derived = [self._deriver.derive(stale, chunk) for stale in page if (chunk := chunks.get(stale.no))]
             if derived:
                 self.result.derived += self._ledger.write(graph.save_derived, derived)
         self.result.derive_s += time.monotonic() - began
@@ -293,7 +289,7 @@ class Projector:
             row = found.get(key)
             if row is None:
                 continue
-            now = _hash(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
+            now = _hash(orjson.dumps(row))
             if now != before:
                 changed.append(row)
                 marks.append((key, now))

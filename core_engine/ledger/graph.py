@@ -65,14 +65,14 @@ class StaleChunk:
     no: int
     extract: int
     answer: bytes
-    spec: int
     derived: bytes | None
 
 
 def stale_chunks(db: sqlite3.Connection, after: int, limit: int) -> list[StaleChunk]:
+    """Those that a model answered; the rules' are judged all together."""
     rows = db.execute(
-        "SELECT c.no, c.extract, q.answer, q.spec, c.derived FROM chunk c JOIN question q ON q.no = c.extract "
-        "WHERE c.stale AND c.no > ? ORDER BY c.no LIMIT ?",
+        "SELECT c.no, c.extract, q.answer, c.derived FROM chunk c JOIN question q ON q.no = c.extract "
+        "JOIN spec s ON s.no = q.spec AND s.kind = 'extract' WHERE c.stale AND c.no > ? ORDER BY c.no LIMIT ?",
         (after, limit),
     )
     return [StaleChunk(*row) for row in rows]
@@ -81,7 +81,7 @@ def stale_chunks(db: sqlite3.Connection, after: int, limit: int) -> list[StaleCh
 def answered_chunks(db: sqlite3.Connection, spec: int, after: int, limit: int) -> list[StaleChunk]:
     """Chunks whose current answer is one to this spec, by number."""
     rows = db.execute(
-        "SELECT c.no, c.extract, q.answer, q.spec, c.derived FROM chunk c JOIN question q ON q.no = c.extract "
+        "SELECT c.no, c.extract, q.answer, c.derived FROM chunk c JOIN question q ON q.no = c.extract "
         "WHERE q.spec = ? AND c.no > ? ORDER BY c.no LIMIT ?",
         (spec, after, limit),
     )

@@ -51,7 +51,7 @@ class TokenCounter:
         estimate = estimate_tokens(text)
         self._characters += len(text)
         self._estimated += estimate
-        return round(estimate * self.factor)
+        return max(round(estimate * self.factor), 1) if text else 0
 
     def observe(self, text_chars: int, prompt_tokens: int) -> None:
         """A reply's usage: so many tokens had a prompt of so many characters. Absurd usage teaches nothing."""

@@ -1,0 +1,151 @@
+"""Embedding: answers the questions of many batches in few requests, ahead of the workers that will need them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from core_engine.errors import BadReply, KGError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.ledger import questions
+from core_engine.ledger.ledger import Ledger
+from core_engine.llm.asker import Asker, Question
+from core_engine.llm.tokens import estimate_tokens
+from core_engine.progress import Progress
+from core_engine.types import Batch
+
+log = logging.getLogger("kg.embed")
+
+ENOUGH = 128  # texts at which a request is worth sending before anyone waits for it
+_MOST_INPUTS = 2_048  # OpenAI's limits: inputs a request, tokens a request (300,000) and tokens an input (8,192)
+_MOST_TOKENS = 200_000
+_LONGEST_TEXT = 24_000  # characters; longer ready chunks are embedded by their beginning
+_WAIT_S = 0.05
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """A batch's texts on their way; `done` is set when each question is answered, dead or left open."""
+
+    batch: str
+    texts: list[tuple[int, str]]
+    done: asyncio.Future[None]
+    taken: bool = False
+
+
+@dataclass(slots=True)
+class Embedder:
+    """Gathers the texts of queued batches (`offer`) into requests; `embed` waits for one batch's own."""
+
+    ledger: Ledger
+    asker: Asker
+    progress: Progress
+    _pending: deque[_Ticket] = field(default_factory=deque)
+    _tickets: dict[str, _Ticket] = field(default_factory=dict)
+    _waiting_texts: int = 0
+    _sending: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def offer(self, batch: Batch) -> None:
+        """Say that this batch is queued. When enough texts are waiting, they are sent at once."""
+        texts = [
+            (item.embed, _sendable(item.chunk.text))
+            for item in batch.items
+            if item.embed is not None and item.chunk.text
+        ]
+        if not texts:
+            return
+        ticket = _Ticket(batch.id, texts, asyncio.get_running_loop().create_future())
+        self._tickets[batch.id] = ticket
+        self._pending.append(ticket)
+        self._waiting_texts += len(texts)
+        if self._waiting_texts >= ENOUGH:
+            self._send_pending()
+
+    async def embed(self, batch: Batch) -> None:
+        """Wait until the batch's embeddings are in the ledger. Raises only what ends the run."""
+        ticket = self._tickets.get(batch.id)
+        if ticket is None:
+            return
+        if not ticket.taken:
+            # Others may join; whoever comes last sends for all.
+            await asyncio.sleep(_WAIT_S)
+            if not ticket.taken:
+                self._send_pending()
+        try:
+            await ticket.done
+        finally:
+            self._tickets.pop(batch.id, None)
+
+    async def close(self) -> None:
+        """Wait for the requests that are out; what was only offered is dropped (its questions stay open)."""
+        self._pending.clear()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        for ticket in self._tickets.values():
+            if ticket.done.done() and not ticket.done.cancelled():
+                ticket.done.exception()  # the run has ended: it was told by another worker
+
+    def _send_pending(self) -> None:
+        while self._pending:
+            together: list[_Ticket] = []
+            inputs, tokens = 0, 0.0
+            while self._pending:
+                ticket = self._pending[0]
+                size = sum(estimate_tokens(text) for _, text in ticket.texts)
+                if together and (inputs + len(ticket.texts) > _MOST_INPUTS or tokens + size > _MOST_TOKENS):
+                    break
+                together.append(self._pending.popleft())
+                ticket.taken = True
+                inputs += len(ticket.texts)
+                tokens += size
+                self._waiting_texts -= len(ticket.texts)
+            task = asyncio.create_task(self._answer(together))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _answer(self, tickets: Sequence[_Ticket]) -> None:
+        texts = [text for ticket in tickets for text in ticket.texts]
+        try:
+            await self._resolve(tickets[0].batch, texts, "first", asked_before=False)
+        except KGError as error:
+            for ticket in tickets:
+                if not ticket.done.done():
+                    ticket.done.set_exception(error)
+            return
+        except BaseException:
+            for ticket in tickets:
+                ticket.done.cancel()
+            raise
+        for ticket in tickets:
+            if not ticket.done.done():
+                ticket.done.set_result(None)
+
+    async def _resolve(self, batch: str, texts: Sequence[tuple[int, str]], purpose: str, *, asked_before: bool) -> None:
+        """Ask until each text is answered, dead, or left open; a bad text is found by halves."""
+        if purpose == "reask":
+            self.progress.reasked += 1
+        try:
+            await self.asker.embed(Question([no for no, _ in texts], batch, purpose), [text for _, text in texts])
+        except PassingFailure as failure:
+            self.progress.left_open[failure.kind] += len(texts)
+            log.warning("%s; %d embeddings stay open for the next run", failure, len(texts))
+        except (BadReply, RequestTooLarge) as error:
+            if not self.asker.proven and error.status is not None and isinstance(error, BadReply):
+                raise ServiceRefused(str(error), kind=error.kind, status=error.status) from error
+            if not asked_before and isinstance(error, BadReply):
+                await self._resolve(batch, texts, "reask", asked_before=True)
+            elif len(texts) > 1:
+                middle = (len(texts) + 1) // 2
+                await self._resolve(batch, texts[:middle], "reask", asked_before=True)
+                await self._resolve(batch, texts[middle:], "reask", asked_before=True)
+            else:
+                self.progress.buried += 1
+                await self.ledger.commit(questions.bury, texts[0][0], error.kind, None)
+                log.error("no usable embedding: %s (`kg dead-letters` shows it)", error)
+
+
+def _sendable(text: str) -> str:
+    """The text as it can be sent: UTF-8 knows no unpaired surrogates."""
+    text = text[:_LONGEST_TEXT]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

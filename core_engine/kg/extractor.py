@@ -1,0 +1,186 @@
+"""Extraction: answers the questions of a batch, with a model or by rules, and keeps each chunk's answer apart.
+
+A bad reply never takes good answers down: what can be used of it is kept, and only the rest is asked again, in
+smaller requests, until a chunk that was asked alone has failed by itself and becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from core_engine.errors import BadReply, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
+from core_engine.kg.reply import ParsedReply, parse
+from core_engine.kg.rules.extractor import scan
+from core_engine.ledger import calls, questions
+from core_engine.ledger.ledger import Ledger
+from core_engine.llm.asker import Asker, Question
+from core_engine.progress import Progress
+from core_engine.types import Batch, BatchItem
+
+log = logging.getLogger("kg.extract")
+
+_NOTHING_SAID = b'{"e":[],"r":[]}'
+
+
+class Extractor(Protocol):
+    """Answers the extraction questions of a batch, in the ledger. Raises only what ends the run."""
+
+    async def extract(self, batch: Batch) -> None: ...
+
+
+class RulesExtractor:
+    """Notes, per chunk, the candidates for names and how words are written. Which are names is decided later."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def extract(self, batch: Batch) -> None:
+        answers = [(item.extract, scan(item.chunk.turns)) for item in batch.items if item.extract is not None]
+        if answers:
+            await self._ledger.commit(questions.answer_extractions, None, answers)
+
+
+class ModelExtractor:
+    """Asks a model about the chunks of a batch in one request."""
+
+    def __init__(self, ledger: Ledger, asker: Asker, prompt: ExtractionPrompt, progress: Progress) -> None:
+        self._ledger = ledger
+        self._asker = asker
+        self._prompt = prompt
+        self._progress = progress
+
+    async def extract(self, batch: Batch) -> None:
+        items = [item for item in batch.items if item.extract is not None]
+        silent = [item.extract for item in items if item.extract is not None and not item.chunk.text]
+        if silent:
+            # Cleaning took every word out: there is nothing to ask.
+            await self._ledger.commit(questions.answer_extractions, None, [(no, _NOTHING_SAID) for no in silent])
+        spoken = [item for item in items if item.chunk.text]
+        if spoken:
+            await self._resolve(batch.id, spoken, "first", asked_whole_before=False)
+
+    async def _resolve(
+        self, batch: str, items: Sequence[BatchItem], purpose: str, *, asked_whole_before: bool, more_room: int = 1
+    ) -> None:
+        """Ask about the items until each is answered, dead, or left open for a passing failure.
+
+        For k bad chunks among n at most k(2⌈log₂ n⌉ + 1) further requests: once more for the whole, then by halves.
+        """
+        if purpose == "reask":
+            self._progress.reasked += 1
+        try:
+            call, parsed, truncated = await self._ask(batch, items, purpose, more_room)
+        except PassingFailure as failure:
+            # Not dead: the next run asks again.
+            self._progress.left_open[failure.kind] += len(items)
+            log.warning("%s; %d chunks stay open for the next run", failure, len(items), extra={"batch_id": batch})
+            return
+        except RequestTooLarge as error:
+            await self._split(batch, items, error.kind, None, more_room)
+            return
+        except BadReply as error:
+            if not self._asker.proven:
+                raise ServiceRefused(str(error), kind=error.kind, status=error.status) from error
+            await self._split(batch, items, error.kind, None, more_room)
+            return
+        missing = [item for number, item in enumerate(items, 1) if number not in parsed.answers]
+        if not missing:
+            return
+        reason = parsed.invalid or next(iter(parsed.problems.values()), "left_out")
+        room = more_room * 2 if truncated else more_room
+        if len(missing) < len(items) and not truncated:
+            # The others' answers are fine: each chunk that was left out or spoilt is asked by itself.
+            for item in missing:
+                await self._resolve(batch, [item], "reask", asked_whole_before=True)
+        elif truncated and len(missing) < len(items):
+            await self._resolve(batch, missing, "reask", asked_whole_before=True, more_room=room)
+        elif not asked_whole_before:
+            await self._resolve(batch, items, "reask", asked_whole_before=True, more_room=room)
+        else:
+            await self._split(batch, items, parsed.problems.get(1, reason), call, room)
+
+    async def _split(
+        self, batch: str, items: Sequence[BatchItem], reason: str, call: str | None, more_room: int
+    ) -> None:
+        if len(items) == 1:
+            await self._bury(items[0], reason, call)
+            return
+        middle = (len(items) + 1) // 2
+        for half in (items[:middle], items[middle:]):
+            await self._resolve(batch, half, "reask", asked_whole_before=True, more_room=more_room)
+
+    async def _ask(
+        self, batch: str, items: Sequence[BatchItem], purpose: str, more_room: int
+    ) -> tuple[str, ParsedReply, bool]:
+        chunks = [item.chunk for item in items]
+        follows = _follows(items)
+        user = self._prompt.render(chunks, [not after for after in follows])
+        numbers = [item.extract for item in items if item.extract is not None]
+        answered = await self._asker.chat(
+            Question(numbers, batch, purpose), self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room
+        )
+        parsed = read_reply(answered.reply.text, answered.reply.finish_reason, answered.reply.refusal, len(items))
+        await self._ledger.commit(store_parsed, answered.call, numbers, parsed)
+        truncated = answered.reply.finish_reason == "length"
+        return answered.call, parsed, truncated
+
+    async def _bury(self, item: BatchItem, reason: str, call: str | None) -> None:
+        if item.extract is None:
+            return
+        self._progress.buried += 1
+        await self._ledger.commit(questions.bury, item.extract, reason, call)
+        log.error(
+            "chunk %s: no usable answer: %s (`kg dead-letters` shows it, `kg retry` asks again)",
+            item.chunk.id,
+            reason,
+            extra={"chunk_ids": [item.chunk.id]},
+        )
+
+
+def _follows(items: Sequence[BatchItem]) -> list[bool]:
+    """Whether each chunk's predecessor stands right before it among these items (a part of the batch may be asked)."""
+    return [
+        at > 0
+        and item.follows
+        and items[at - 1].chunk.document_id == item.chunk.document_id
+        and items[at - 1].chunk.seq == item.chunk.seq - 1
+        for at, item in enumerate(items)
+    ]
+
+
+def read_reply(text: str, finish_reason: str, refusal: str, chunks: int) -> ParsedReply:
+    """The answers in a reply, with a filter or a refusal named as such."""
+    parsed = parse(text, chunks)
+    if not parsed.answers:
+        reason = "content_filter" if finish_reason == "content_filter" else "refusal" if refusal else parsed.invalid
+        if reason == "empty" and finish_reason == "length":
+            reason = "truncated"
+        if reason:
+            parsed = replace(parsed, invalid=reason, problems=dict.fromkeys(range(1, chunks + 1), reason))
+    return parsed
+
+
+def store_parsed(db: sqlite3.Connection, call: str, numbers: Sequence[int], parsed: ParsedReply) -> None:
+    """Commit what a stored reply gave: answers become current, the call's reply is marked as parsed."""
+    verdict = parsed.invalid or (f"repaired: {parsed.repaired}" if parsed.repaired else "")
+    if not verdict and parsed.problems:
+        verdict = "partial: " + ", ".join(sorted(set(parsed.problems.values())))
+    answers = [(numbers[number - 1], payload) for number, payload in sorted(parsed.answers.items())]
+    questions.answer_extractions(db, call, answers, verdict)
+
+
+def parse_stored_replies(ledger: Ledger) -> int:
+    """Parse replies that a killed run stored and never read (law 2); how many answers they gave."""
+    with ledger.reading() as db:
+        left = list(calls.unparsed(db))
+    gained = 0
+    for stored in left:
+        parsed = read_reply(stored.reply, stored.finish_reason, "", len(stored.questions))
+        ledger.write(store_parsed, stored.call, stored.questions, parsed)
+        gained += len(parsed.answers)
+    return gained

@@ -1,0 +1,313 @@
+"""Asks a model: through the limiter, within the budget, and in the ledger before and after (laws 1 and 2).
+
+Every request passes here. Order for each attempt: reserve the budget at its ceiling, reserve at the limiter, commit
+the call's row, send, commit the reply with its usage. Only then does anyone look into the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from core_engine.errors import ModelError, OverBudget, PassingFailure, ServiceRefused
+from core_engine.ledger import calls, questions
+from core_engine.ledger.ledger import Ledger
+from core_engine.limits.rate_limiter import Lane, RateLimiter
+from core_engine.llm.client import ChatReply, Client, EmbeddingReply, SteppedDown
+from core_engine.llm.tokens import CompletionModel, TokenCounter
+from core_engine.ports import Budget, Observer, Pricer
+from core_engine.progress import Progress
+from core_engine.types import LLMCall, Usage
+
+log = logging.getLogger("kg.model")
+
+T = TypeVar("T", ChatReply, EmbeddingReply)
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_LONGEST_LIMITED_S = 600.0  # how long one request may be turned away for the rate limit
+_STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
+_SURELY_BELOW = 2  # the ceiling of a prompt is this many times its estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply that is committed, and the id of its call."""
+
+    call: str
+    reply: ChatReply
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one request is about: its questions' numbers in order, the batch it belongs to, and why it is asked."""
+
+    numbers: Sequence[int]
+    batch: str
+    purpose: str = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What all askers of a run share."""
+
+    ledger: Ledger
+    run: str
+    limiter: RateLimiter
+    pricer: Pricer
+    budget: Budget
+    observers: Sequence[Observer]
+    progress: Progress
+    slots: asyncio.Semaphore  # requests in flight, for extraction and embeddings together
+    retries: int = 6
+    rng: random.Random = random.Random()  # noqa: RUF009, S311  jitter is no secret, and one source serves all
+
+
+class Asker:
+    """Asks one model at one endpoint for one stage of a run."""
+
+    def __init__(
+        self,
+        office: Office,
+        stage: str,
+        client: Client,
+        spec: int,
+        counter: TokenCounter,
+        completions: CompletionModel | None = None,
+    ) -> None:
+        self._office = office
+        self._stage = stage
+        self._client = client
+        self._spec = spec
+        self._counter = counter
+        self._completions = completions
+        end = client.endpoint
+        self._lane = Lane("chat" if stage == "extract" else "embedding", end.label, end.model)
+        self._first = asyncio.Lock()
+        self._proven = False
+
+    @property
+    def proven(self) -> bool:
+        """A request of ours was answered before."""
+        return self._proven
+
+    async def chat(
+        self,
+        question: Question,
+        system: str,
+        user: str,
+        formats: Mapping[str, dict[str, Any] | None],
+        *,
+        more_room: int = 1,
+    ) -> Answered:
+        """Ask, with patience; the reply is committed, unparsed. `more_room` multiplies the output ceiling.
+
+        Raises ServiceRefused, OverBudget (the run ends), PassingFailure (the questions stay open), RequestTooLarge
+        and BadReply (a smaller request may do).
+        """
+        room = self._completions or CompletionModel()
+        count = len(question.numbers)
+        ceiling = room.ceiling(count) * more_room
+        prompt = self._counter.count(system) + self._counter.count(user)
+        at_most = Usage(prompt=prompt * _SURELY_BELOW, completion=ceiling)
+
+        async def send() -> ChatReply:
+            return await self._client.chat(system, user, ceiling, formats)
+
+        async def store(call: LLMCall, reply: ChatReply) -> None:
+            await self._office.ledger.commit(
+                calls.finish, call, reply=reply.text.encode("utf-8", "surrogatepass"), parsed=False
+            )
+
+        call, reply = await self._ask(question, at_most, prompt + room.expected(count), send, store)
+        self._counter.observe(len(system) + len(user), reply.usage.prompt)
+        room.observe(count, reply.usage.completion)
+        return Answered(call.id, reply)
+
+    async def embed(self, question: Question, texts: Sequence[str]) -> None:
+        """Embed, with patience; vectors and call are committed together. Raises what chat() raises."""
+        prompt = sum(map(self._counter.count, texts))
+
+        async def send() -> EmbeddingReply:
+            return await self._client.embed(texts)
+
+        async def store(call: LLMCall, reply: EmbeddingReply) -> None:
+            answers = list(zip(question.numbers, reply.vectors, strict=True))
+
+            def commit(db: Any) -> None:
+                calls.finish(db, call, reply=None)
+                questions.answer_embeddings(db, call.id, answers)
+
+            await self._office.ledger.commit(commit)
+
+        await self._ask(question, Usage(prompt=prompt * _SURELY_BELOW), prompt, send, store)
+
+    # --- the way of one request -------------------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        question: Question,
+        at_most: Usage,
+        tokens: int,
+        send: Callable[[], Awaitable[T]],
+        store: Callable[[LLMCall, T], Awaitable[None]],
+    ) -> tuple[LLMCall, T]:
+        """The first request goes alone: a wrong key, model or parameter is met once and not twenty times."""
+        if not self._proven:
+            async with self._first:
+                if not self._proven:
+                    answer = await self._with_patience(question, at_most, tokens, send, store)
+                    self._proven = True
+                    return answer
+        return await self._with_patience(question, at_most, tokens, send, store)
+
+    async def _with_patience(
+        self,
+        question: Question,
+        at_most: Usage,
+        tokens: int,
+        send: Callable[[], Awaitable[T]],
+        store: Callable[[LLMCall, T], Awaitable[None]],
+    ) -> tuple[LLMCall, T]:
+        office = self._office
+        failures = steps = attempt = 0
+        limited_until: float | None = None
+        while True:
+            attempt += 1
+            try:
+                return await self._attempt(question, attempt, at_most, tokens, send, store)
+            except SteppedDown as step:
+                steps += 1
+                if steps > _STEPS_DOWN:
+                    raise ServiceRefused(str(step), kind="parameters", status=step.status) from step
+                log.warning("%s", step)
+            except PassingFailure as failure:
+                if failure.kind == "rate_limited" or failure.retry_after_s is not None:
+                    now = time.monotonic()
+                    limited_until = limited_until or now + _LONGEST_LIMITED_S
+                    pause = failure.retry_after_s or self._jitter(attempt)
+                    if now + pause > limited_until:
+                        raise
+                    office.limiter.pause(self._lane, pause, failure.kind)
+                    continue
+                failures += 1
+                if failures > office.retries:
+                    if failure.kind == "connection":
+                        raise ServiceRefused(f"{failure} (after {failures} tries)", kind="unreachable") from failure
+                    raise
+                log.warning("%s; trying again", failure)
+                await asyncio.sleep(self._jitter(failures))
+
+    def _jitter(self, failures: int) -> float:
+        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        return self._office.rng.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**failures))
+
+    async def _attempt(
+        self,
+        question: Question,
+        attempt: int,
+        at_most: Usage,
+        tokens: int,
+        send: Callable[[], Awaitable[T]],
+        store: Callable[[LLMCall, T], Awaitable[None]],
+    ) -> tuple[LLMCall, T]:
+        office = self._office
+        ceiling = office.pricer.price(self._client.endpoint.model, at_most, self._stage)
+        if not office.budget.reserve(ceiling):
+            raise OverBudget("the budget has no room for one more call at its ceiling")
+        spent: Decimal | None = Decimal(0)
+        try:
+            async with office.slots:
+                reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
+                charged: int | None = None
+                try:
+                    call = await self._begin(question, attempt, ceiling, reservation.waited_s)
+                    spent = ceiling  # until we know better: cut off from here on, it may be billed
+                    call, reply = await self._send(call, send)
+                    charged = reply.usage.total or None
+                    spent = call.cost
+                    await store(call, reply)
+                except ModelError as error:
+                    charged = error.usage.total if error.usage else None
+                    spent = await self._failed(call, error, ceiling)
+                    raise
+                finally:
+                    reservation.settle(charged)
+        finally:
+            office.budget.settle(ceiling, spent)
+        office.limiter.observe(self._lane, reply.headers)
+        office.progress.last_commit_at = time.time()
+        self._tell(call)
+        return call, reply
+
+    async def _send(self, call: LLMCall, send: Callable[[], Awaitable[T]]) -> tuple[LLMCall, T]:
+        began = time.monotonic()
+        self._office.progress.enter()
+        try:
+            reply = await send()
+        finally:
+            self._office.progress.leave()
+        return replace(
+            call,
+            status="answered",
+            duration_s=time.monotonic() - began,
+            usage=reply.usage,
+            cost=self._office.pricer.price(call.model, reply.usage, self._stage),
+            model_answered=reply.model,
+            request_id=reply.request_id,
+            finish_reason=reply.finish_reason if isinstance(reply, ChatReply) else "",
+        ), reply
+
+    async def _begin(self, question: Question, attempt: int, ceiling: Decimal | None, waited_s: float) -> LLMCall:
+        end = self._client.endpoint
+        purpose = "again" if attempt > 1 else question.purpose
+        call = LLMCall(
+            id=uuid.uuid4().hex,
+            run_id=self._office.run,
+            stage=self._stage,
+            model=end.model,
+            endpoint=end.label,
+            questions=len(question.numbers),
+            attempt=attempt,
+            status="sent",
+            started_at=time.time(),
+            wait_s=waited_s,
+            batch_id=question.batch,
+        )
+        await self._office.ledger.commit(
+            calls.begin, calls.Sending(call, self._spec, question.numbers, purpose, ceiling)
+        )
+        if self._office.progress.first_request_at is None:
+            self._office.progress.first_request_at = time.time()
+        return call
+
+    async def _failed(self, call: LLMCall, error: ModelError, ceiling: Decimal | None) -> Decimal | None:
+        """Note the failed call; what it cost: by its usage, nothing where it was refused, else up to its ceiling."""
+        usage = error.usage or Usage()
+        cost: Decimal | None = Decimal(0)
+        if error.usage is not None:
+            cost = self._office.pricer.price(call.model, usage, self._stage)
+        elif error.status is None:
+            cost = None  # cut off on the way: the provider may have answered, and may bill it
+        call = replace(
+            call,
+            status="failed",
+            duration_s=time.time() - call.started_at,
+            usage=usage,
+            cost=cost,
+            error_kind=error.kind,
+        )
+        await self._office.ledger.commit(calls.finish, call, reply=error.reply, error=str(error))
+        self._tell(call)
+        return ceiling if cost is None else cost
+
+    def _tell(self, call: LLMCall) -> None:
+        for observer in self._office.observers:
+            observer.call_finished(call)

@@ -1,0 +1,141 @@
+"""The pipeline: a planner thread fills a bounded queue, workers share it, and whoever is free takes the next batch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from core_engine.errors import KGError, OverBudget, ServiceRefused
+from core_engine.progress import Progress
+from core_engine.types import Batch
+
+log = logging.getLogger("kg.pipeline")
+
+_CHUNKS_AHEAD = 256  # so that embeddings can be gathered from batches that wait, at any concurrency
+
+
+class Batches(Protocol):
+    """Where batches come from; called in a thread of its own."""
+
+    def batches(self) -> Iterator[Batch]: ...
+    def stop(self) -> None: ...
+
+
+class Extracts(Protocol):
+    async def extract(self, batch: Batch) -> None: ...
+
+
+class Embeds(Protocol):
+    def offer(self, batch: Batch) -> None: ...
+    async def embed(self, batch: Batch) -> None: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Ending:
+    """How the work ended: done | interrupted | refused (a service) | budget (our cap) | failed (a mistake of ours)."""
+
+    kind: str = "done"
+    message: str = ""
+
+
+class Pipeline:
+    """Works through all batches with up to `max_concurrent` of them at a time."""
+
+    def __init__(
+        self,
+        source: Batches,
+        extractor: Extracts,
+        embedder: Embeds | None,
+        progress: Progress,
+        *,
+        max_concurrent: int,
+        batch_size: int,
+    ) -> None:
+        self._source = source
+        self._extractor = extractor
+        self._embedder = embedder
+        self._progress = progress
+        self._max_concurrent = max_concurrent
+        self._depth = max(2 * max_concurrent, -(-_CHUNKS_AHEAD // batch_size))
+        self._stopping = threading.Event()
+        self.ending = Ending()
+
+    def stop(self, kind: str, message: str = "") -> None:
+        """Take no new work; what is in flight is finished. The first reason given counts."""
+        if not self._stopping.is_set():
+            self.ending = Ending(kind, message)
+            self._stopping.set()
+            self._source.stop()
+
+    async def run(self) -> Ending:
+        """Work until all is done or stop() was called. Raises what the planner raised, after the work in flight."""
+        queue: asyncio.Queue[Batch | None] = asyncio.Queue(self._depth)
+        feeding = asyncio.create_task(asyncio.to_thread(self._feed, queue, asyncio.get_running_loop()))
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._max_concurrent):
+                    workers.create_task(self._work(queue))
+            await feeding
+        finally:
+            self._stopping.set()
+            self._source.stop()
+            if self._embedder:
+                await self._embedder.close()
+        return self.ending
+
+    def _feed(self, queue: asyncio.Queue[Batch | None], loop: asyncio.AbstractEventLoop) -> None:
+        """In the planner's thread: a full queue holds the planner back."""
+        try:
+            for batch in self._source.batches():
+                if self._stopping.is_set():
+                    return
+                asyncio.run_coroutine_threadsafe(self._put(queue, batch), loop).result()
+        finally:
+            asyncio.run_coroutine_threadsafe(self._put_end(queue), loop).result()
+
+    async def _put(self, queue: asyncio.Queue[Batch | None], batch: Batch) -> None:
+        if self._embedder:
+            self._embedder.offer(batch)
+        await queue.put(batch)
+
+    async def _put_end(self, queue: asyncio.Queue[Batch | None]) -> None:
+        await queue.put(None)
+
+    async def _work(self, queue: asyncio.Queue[Batch | None]) -> None:
+        while True:
+            batch = await queue.get()
+            if batch is None:
+                queue.put_nowait(None)  # for the next worker
+                return
+            if not self._stopping.is_set():
+                await self._answer(batch)
+
+    async def _answer(self, batch: Batch) -> None:
+        """Extract and embed side by side; one side failing never takes the other down."""
+        sides = [self._extractor.extract(batch)]
+        if self._embedder:
+            sides.append(self._embedder.embed(batch))
+        for failure in await asyncio.gather(*sides, return_exceptions=True):
+            if failure is not None:
+                self._failed(batch, failure)
+        self._progress.batches_done += 1
+        self._progress.chunks_done += len(batch.items)
+
+    def _failed(self, batch: Batch, failure: BaseException) -> None:
+        if isinstance(failure, ServiceRefused):
+            self.stop("refused", str(failure))
+        elif isinstance(failure, OverBudget):
+            self.stop("budget", str(failure))
+        elif isinstance(failure, KGError):
+            self.stop("failed", str(failure))
+        elif isinstance(failure, Exception):
+            # A mistake of ours: its chunks stay open, and the run goes on with the rest.
+            self._progress.left_open["internal"] += len(batch.items)
+            log.error("batch %s failed: %r", batch.id, failure, exc_info=failure, extra={"batch_id": batch.id})
+        else:
+            raise failure

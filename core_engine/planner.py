@@ -1,0 +1,402 @@
+"""The planner: reads files, cuts them, asks the ledger what is already answered, and yields batches of the rest.
+
+It runs in a thread of its own, so that reading never stalls a call in flight, and it is a generator, so that a
+million chunks take no more memory than a thousand: the pipeline's bounded queue holds it back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from core_engine import identity, keys
+from core_engine.chunking.clean import CLEAN_VERSION
+from core_engine.chunking.cut import CUT_VERSION, cut, keep_ready, recut
+from core_engine.errors import NotATranscript, Unreadable
+from core_engine.ledger import documents, questions
+from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.questions import Claim, Wanted
+from core_engine.progress import Progress, Trouble
+from core_engine.readers.content import Fingerprint, fingerprint
+from core_engine.readers.registry import read
+from core_engine.readers.sources import Source, discover
+from core_engine.types import Batch, BatchItem, Chunk, Problem, Transcript
+
+log = logging.getLogger("kg.planner")
+
+_BATCH_CHARS = 60_000  # about 15,000 tokens: a batch of large ready chunks must still fit a small context window
+_EMBED_ONLY = 200  # chunks of a batch that needs no extraction
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to read and how to cut it. Sizes in characters."""
+
+    workspace: str
+    paths: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    chunk_size: int = 1200
+    clean: bool = True
+    batch_size: int = 10
+    limit: int | None = None
+    rechunk: bool = False
+    prune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The two specs of a run, with their numbers in the ledger. `embed` is None where nothing is to be embedded."""
+
+    extract: keys.Spec
+    extract_no: int
+    embed: keys.Spec | None
+    embed_no: int | None
+
+
+class Planner:
+    """Yields a run's batches. Call stop() from any thread to end it early."""
+
+    def __init__(self, ledger: Ledger, run: str, plan: Plan, asked: Asked, progress: Progress) -> None:
+        self._ledger = ledger
+        self._run = run
+        self._plan = plan
+        self._asked = asked
+        self._progress = progress
+        self._stopping = threading.Event()
+        self._seen_paths: set[str] = set()
+        self._waiting: list[BatchItem] = []
+        self._waiting_chars = 0
+        self._last_planned: tuple[int, int] | None = None
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def batches(self) -> Iterator[Batch]:
+        """All batches of the run, in the order of files, documents and chunks."""
+        for found in discover(self._plan.paths, self._plan.exclude):
+            if self._done():
+                break
+            if isinstance(found, Unreadable):
+                self._unreadable(found)
+                continue
+            yield from self._source(found)
+        else:
+            self._vanished()
+            self._progress.planned = True
+        yield from self._flush()
+
+    def _done(self) -> bool:
+        limit = self._plan.limit
+        return self._stopping.is_set() or (limit is not None and self._progress.chunks >= limit)
+
+    # --- files ------------------------------------------------------------------------------------------------------
+
+    def _source(self, source: Source) -> Iterator[Batch]:
+        path = path_of(source)
+        self._seen_paths.add(path)
+        began = time.monotonic()
+        try:
+            mark = fingerprint(source)
+        except Unreadable as error:
+            self._unreadable(error)
+            return
+        finally:
+            self._progress.read_s += time.monotonic() - began
+        with self._ledger.reading() as db:
+            known = documents.source(db, path)
+        if known and known.sha256 == mark.sha256 and not self._plan.rechunk:
+            yield from self._unchanged(known)
+        else:
+            yield from self._read(source, path, mark)
+
+    def _unchanged(self, known: documents.SourceRow) -> Iterator[Batch]:
+        if known.status == "skipped":
+            self._progress.skipped.append(Trouble(known.name, known.reason))
+            return
+        with self._ledger.reading() as db:
+            stored = documents.documents_of(db, known.path)
+        for document in stored:
+            if self._done():
+                return
+            self._progress.documents["seen"] += 1
+            yield from self._document(document)
+
+    def _read(self, source: Source, path: str, mark: Fingerprint) -> Iterator[Batch]:
+        shown = _storable(source.name)
+        self._progress.read_calls += 1
+        records: set[str] = set()
+        whole = True
+        began = time.monotonic()
+        try:
+            reading = read(source, mark)
+            items = iter(reading.items)
+            while True:
+                began = time.monotonic()
+                item = next(items, None)
+                self._progress.read_s += time.monotonic() - began
+                if item is None:
+                    break
+                if self._done():
+                    return
+                if isinstance(item, Problem):
+                    whole = False
+                    self._trouble(_where(shown, item.line, item.column), item.reason)
+                    continue
+                stored = self._store(source, path, item)
+                records.add(stored.record)
+                yield from self._document(stored)
+        except NotATranscript as skipped:
+            self._progress.skipped.append(Trouble(_where(shown, skipped.line, None), skipped.reason))
+            self._remember(source, path, mark, "", "skipped", skipped.reason)
+            return
+        except Unreadable as error:
+            self._unreadable(error)
+            return
+        if whole:
+            # Only a file that was read to its end is known: one with bad lines is read, and complained of, each time.
+            self._remember(source, path, mark, reading.format, "read", "")
+            self._vanished_records(path, records)
+
+    def _remember(self, source: Source, path: str, mark: Fingerprint, format_: str, status: str, reason: str) -> None:
+        row = documents.SourceRow(
+            path, _storable(source.root), _storable(source.name), mark.sha256, mark.size, format_, status, reason
+        )
+        self._ledger.write(documents.save_source, row)
+
+    def _unreadable(self, error: Unreadable) -> None:
+        self._trouble(_where(error.path, error.line, error.column), error.reason)
+
+    def _trouble(self, where: str, reason: str) -> None:
+        self._progress.unreadable.append(Trouble(where, reason))
+        log.error("%s: %s", where, reason)
+
+    # --- documents --------------------------------------------------------------------------------------------------
+
+    def _store(self, source: Source, path: str, transcript: Transcript) -> documents.StoredDocument:
+        """The transcript as a stored document: found again, moved, cut anew, or new."""
+        began = time.monotonic()
+        plan, count = self._plan, self._progress.documents
+        count["seen"] += 1
+        name, record = _storable(source.name), _storable(transcript.record)
+        for warning in transcript.warnings:
+            self._progress.warnings.append(Trouble(f"{name}#{record}" if record else name, warning))
+        content = _content(transcript)
+        recipe = orjson.dumps(
+            {"size": plan.chunk_size, "clean": plan.clean, "v": [CUT_VERSION, CLEAN_VERSION]}
+        ).decode()
+        with self._ledger.reading() as db:
+            known = self._known(db, path, name, record, content)
+            old = documents.chunks_of(db, known.no) if known and known.content != content else []
+        if known and known.path != path:
+            self._ledger.write(documents.move_document, known.no, path, record, name)
+            count["renamed"] += 1
+            known = replace(known, path=path, record=record, name=name)
+        if known and known.content == content and not plan.rechunk:
+            self._progress.plan_s += time.monotonic() - began
+            return known
+        identity_ = known.id if known else self._new_id(path, name, record)
+        if transcript.ready is not None:
+            chunks = keep_ready(identity_, transcript, clean=plan.clean)
+        elif old:
+            chunks = recut(identity_, transcript.turns, old, size=plan.chunk_size, clean=plan.clean)
+        else:
+            chunks = cut(identity_, transcript.turns, size=plan.chunk_size, clean=plan.clean)
+        document = documents.NewDocument(
+            id=identity_,
+            path=path,
+            record=record,
+            name=name,
+            title=_storable(transcript.title or record or Path(name).stem),
+            metadata={_storable(key): _storable(value) for key, value in transcript.metadata.items()},
+            content=content,
+            cut=recipe,
+        )
+        self._ledger.write(documents.save_document, document, chunks)
+        count["changed" if known else "new"] += 1
+        self._progress.plan_s += time.monotonic() - began
+        with self._ledger.reading() as db:
+            stored = documents.document_with_id(db, identity_)
+        if stored is None:
+            raise AssertionError("a document that was just committed is not there")
+        return stored
+
+    def _known(
+        self, db: sqlite3.Connection, path: str, name: str, record: str, content: bytes
+    ) -> documents.StoredDocument | None:
+        """Law 4: known by path; else by equal content whose old path has vanished; else by the id of a moved folder."""
+        if found := documents.document_at(db, path, record):
+            return found
+        for other in documents.documents_with_content(db, content):
+            if other.record == record and self._has_vanished(other.path):
+                return other
+        same_name = documents.document_with_id(db, identity.document_id(self._plan.workspace, name, record))
+        if same_name and self._has_vanished(same_name.path):
+            return same_name
+        return None
+
+    def _has_vanished(self, path: str) -> bool:
+        return path != "-" and path not in self._seen_paths and not Path(path).exists()
+
+    def _new_id(self, path: str, name: str, record: str) -> str:
+        """The id by the name relative to PATH; where another folder has the same name there, by ever more of the path."""
+        parents = [part for part in Path(path).parts[:-1] if part]
+        longer = name
+        with self._ledger.reading() as db:
+            while True:
+                found = identity.document_id(self._plan.workspace, longer, record)
+                if documents.document_with_id(db, found) is None:
+                    return found
+                longer = f"{parents.pop()}/{longer}" if parents else f"./{longer}"
+
+    def _vanished(self) -> None:
+        """Documents under the PATHS whose file is gone: told, and with --prune taken out (law 4)."""
+        gone = []
+        for given in self._plan.paths:
+            root = Path(given)
+            if given == "-" or not root.is_dir() or not any(root.iterdir()):
+                continue  # an empty or unmounted folder removes nothing
+            beginning = _storable(str(root.resolve())) + os.sep
+            with self._ledger.reading() as db:
+                rows = db.execute("SELECT no, path, name, record FROM document ORDER BY no").fetchall()
+            gone += [row for row in rows if row[1].startswith(beginning) and self._has_vanished(row[1])]
+        self._prune(gone)
+
+    def _vanished_records(self, path: str, records: set[str]) -> None:
+        with self._ledger.reading() as db:
+            rows = db.execute("SELECT no, path, name, record FROM document WHERE path = ?", (path,)).fetchall()
+        self._prune([row for row in rows if row[3] not in records])
+
+    def _prune(self, gone: Sequence[tuple[int, str, str, str]]) -> None:
+        for no, path, name, record in gone:
+            if self._plan.prune:
+                self._ledger.write(documents.drop_document, no)
+                self._progress.documents["removed"] += 1
+                log.info("%s: removed: its file is gone", f"{name}#{record}" if record else name, extra={"path": path})
+            else:
+                self._progress.vanished.append(f"{name}#{record}" if record else name)
+
+    # --- chunks -----------------------------------------------------------------------------------------------------
+
+    def _document(self, document: documents.StoredDocument) -> Iterator[Batch]:
+        began = time.monotonic()
+        extract, embed = self._asked.extract.hash, self._asked.embed.hash if self._asked.embed else None
+        wanted = []
+        with self._ledger.reading() as db:
+            planned = documents.planned_chunks(db, document.no)
+            if self._plan.limit is not None:
+                planned = planned[: max(0, self._plan.limit - self._progress.chunks)]
+            for chunk in planned:
+                extract_key = keys.key(extract, chunk.content)
+                # An empty text has no embedding.
+                embed_key = keys.key(embed, chunk.words) if embed and chunk.words != keys.NO_WORDS else None
+                want = Wanted(
+                    chunk.no,
+                    None if extract_key == chunk.extract_key else extract_key,
+                    None if embed_key == chunk.embed_key else embed_key,
+                )
+                if want.extract or want.embed:
+                    wanted.append(want)
+        self._progress.chunks += len(planned)
+        self._progress.reused += len(planned) - len(wanted)
+        if wanted:
+            order = {chunk.no: place for place, chunk in enumerate(planned)}
+            yield from self._claim(document, wanted, order, began)
+        else:
+            self._progress.plan_s += time.monotonic() - began
+
+    def _claim(
+        self, document: documents.StoredDocument, wanted: Sequence[Wanted], order: dict[int, int], began: float
+    ) -> Iterator[Batch]:
+        progress = self._progress
+        claims = self._ledger.write(questions.claim, self._run, self._asked.extract_no, self._asked.embed_no, wanted)
+        ours = []
+        for claimed in claims:
+            states = {claim for _, claim in filter(None, (claimed.extract, claimed.embed))}
+            if Claim.OURS in states:
+                ours.append(claimed)
+            if states & {Claim.OURS, Claim.SHARED}:
+                progress.to_buy += 1
+            elif Claim.DEAD in states:
+                progress.dead_before += 1
+            elif Claim.ELSEWHERE in states:
+                progress.elsewhere += 1
+            else:
+                progress.reused += 1
+        for at in range(0, len(ours), _EMBED_ONLY):
+            some = ours[at : at + _EMBED_ONLY]
+            with self._ledger.reading() as db:
+                chunks = documents.load_chunks(db, [claimed.chunk for claimed in some])
+            progress.plan_s += time.monotonic() - began
+            for claimed in some:
+                if self._stopping.is_set():
+                    return
+                item = BatchItem(
+                    chunks[claimed.chunk],
+                    claimed.chunk,
+                    claimed.extract[0] if claimed.extract and claimed.extract[1] is Claim.OURS else None,
+                    claimed.embed[0] if claimed.embed and claimed.embed[1] is Claim.OURS else None,
+                    follows=self._last_planned == (document.no, order[claimed.chunk] - 1),
+                )
+                yield from self._add(item, document.no, order[claimed.chunk])
+            began = time.monotonic()
+
+    def _add(self, item: BatchItem, document: int, place: int) -> Iterator[Batch]:
+        size = _size(item.chunk)
+        if self._waiting_chars + size > _BATCH_CHARS:
+            yield from self._flush()
+            item = replace(item, follows=False)
+        self._waiting.append(item)
+        self._waiting_chars += size
+        # Only a chunk that is shown to the model can be the context of the next one.
+        self._last_planned = (document, place) if item.extract is not None else None
+        asked = sum(1 for waiting in self._waiting if waiting.extract is not None)
+        if asked >= self._plan.batch_size or len(self._waiting) >= max(_EMBED_ONLY, self._plan.batch_size):
+            yield from self._flush()
+
+    def _flush(self) -> Iterator[Batch]:
+        if self._waiting:
+            batch = Batch(uuid.uuid4().hex[:12], tuple(self._waiting))
+            self._waiting = []
+            self._waiting_chars = 0
+            self._last_planned = None
+            yield batch
+
+
+def path_of(source: Source) -> str:
+    """The absolute path by which the ledger knows a source; '-' for standard input."""
+    return _storable(str(source.path)) if source.path else "-"
+
+
+def _storable(text: str) -> str:
+    """Text as SQLite takes it: file names and JSON may hold unpaired surrogates, which are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _where(name: str, line: int | None, column: int | None) -> str:
+    place = "" if line is None else f":{line}" if column is None else f":{line}:{column}"
+    return _storable(name) + place
+
+
+def _size(chunk: Chunk) -> int:
+    return sum(len(turn.text) for turn in chunk.turns)
+
+
+def _content(transcript: Transcript) -> bytes:
+    parts = ["transcript"]
+    for turn in transcript.turns:
+        parts += (turn.speaker or "", turn.text, str(turn.start), str(turn.end))
+    for ready in transcript.ready or ():
+        parts += (ready.name, str(ready.first), str(ready.last))
+    parts.append("about")
+    for key, value in sorted(transcript.metadata.items()):
+        parts += (key, value)
+    return identity.digest(*parts, transcript.title or "")
