@@ -22,7 +22,21 @@ Row = TypeVar("Row")
 
 LABELS = ("Person", "Organization", "Product", "Technology", "Place", "Event", "Project", "Decision", "Topic", "Date")
 TYPES = ("WORKS_AT", "WORKS_ON", "PART_OF", "USES", "DECIDED", "KNOWS", "LOCATED_IN", "RELATED_TO", "LEADS")
-WORDS = "the of we should remote control budget meeting about design button next week think cost project".split()
+WORDS = (
+    "the",
+    "of",
+    "we",
+    "should",
+    "remote",
+    "control",
+    "budget",
+    "meeting",
+    "button",
+    "next",
+    "week",
+    "think",
+    "cost",
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,9 @@ def graph(workspace: str, size: Size, seed: int = 1) -> GraphChanges:
     """The whole graph as one change. A few entities are in most relationships, as speakers are."""
     rng = random.Random(seed)
     documents = [
-        DocumentRow(document_id(workspace, f"{n}.vtt"), f"{n}.vtt", f"Meeting {n}", {"date": f"2026-01-{n % 28 + 1:02}"})
+        DocumentRow(
+            document_id(workspace, f"{n}.vtt"), f"{n}.vtt", f"Meeting {n}", {"date": f"2026-01-{n % 28 + 1:02}"}
+        )
         for n in range(size.documents)
     ]
     entities = [
@@ -84,7 +100,9 @@ def graph(workspace: str, size: Size, seed: int = 1) -> GraphChanges:
             )
         following = ids[n + 1] if n + 1 < size.chunks and owners[n + 1] == owners[n] else None
         chunks.append(
-            ChunkRow(ids[n], owners[n], n, texts[n], following, ("Ann",), n, n + 9.0, tuple(mentions), tuple(statements))
+            ChunkRow(
+                ids[n], owners[n], n, texts[n], following, ("Ann",), n, n + 9.0, tuple(mentions), tuple(statements)
+            )
         )
     relationships: dict[str, RelationshipRow] = {}
     while len(relationships) < size.relationships:
