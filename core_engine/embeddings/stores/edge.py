@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,17 @@ from core_engine.types import Hit, Point, SparseVector, StoreMark
 # Points are handed to the engine as lists of floats, eight times their size: so many at once, and no more.
 _AT_ONCE = 500
 
+# On a full disk the engine does not fail: writing to its mapped files kills the process (SIGBUS). So room is looked for
+# before each write: so much in any case, and three times what comes (log, vectors, payload).
+_ROOM = 64 * 1024 * 1024
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk of a folder has left for us; of its nearest parent, where the folder isn't there yet."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
 
 class EdgeVectorStore:
     """A VectorStore in `directory/<model and dimensions>`, or `directory/bm25` without a model.
@@ -31,17 +42,26 @@ class EdgeVectorStore:
 
     name = "embedded"
 
-    def __init__(self, directory: Path, dimensions: int | None, model: str | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        dimensions: int | None,
+        model: str | None,
+        *,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
         self._dimensions = dimensions
         self._folder = directory / slug(model, dimensions)
         self._points = self._folder / "points"
         self._mark_file = self._folder / "mark.json"
+        self._free = free
         self._mark: StoreMark | None = None
         self._shard: edge.EdgeShard | None = None
 
     async def open(self) -> StoreMark:
         await self.close()
         with self._explained("opening"):
+            self._look_for_room(0)
             self._mark = read_mark(self._mark_file)
             if self._mark is not None and self._points.is_dir():
                 self._shard = edge.EdgeShard.load(str(self._points))
@@ -58,9 +78,10 @@ class EdgeVectorStore:
     async def upsert(self, points: Sequence[Point]) -> None:
         shard, _ = self._opened()
         waiting = iter(points)
-        while batch := [self._edge_point(p) for p in islice(waiting, _AT_ONCE)]:
+        while batch := list(islice(waiting, _AT_ONCE)):
             with self._explained("writing"):
-                shard.update(edge.UpdateOperation.upsert_points(batch))
+                self._look_for_room(sum(map(_size, batch)))
+                shard.update(edge.UpdateOperation.upsert_points([self._edge_point(p) for p in batch]))
 
     async def delete(self, ids: Sequence[str]) -> None:
         shard, _ = self._opened()
@@ -134,6 +155,14 @@ class EdgeVectorStore:
             vectors[DENSE] = dense
         return edge.Point(point.id, vectors, storable(dict(point.payload)))
 
+    def _look_for_room(self, coming: int) -> None:
+        free = self._free(self._folder)
+        if free < _ROOM + 3 * coming:
+            raise StoreError(
+                f"the disk of {self._folder} has {free // 2**20} MB left, too little for the vector store: make room, "
+                "then run the command again; what was paid for is in the ledger"
+            )
+
     def _opened(self) -> tuple[edge.EdgeShard, StoreMark]:
         if self._shard is None or self._mark is None:
             raise StoreError(f"the vector store in {self._folder} is not open")
@@ -143,6 +172,8 @@ class EdgeVectorStore:
     def _explained(self, doing: str) -> Iterator[None]:
         try:
             yield
+        except StoreError:
+            raise
         except BaseException as error:
             # The engine raises bare Exceptions, and panics, which are none: PyO3's class for them can't be imported.
             if isinstance(error, Exception) or type(error).__name__ == "PanicException":
@@ -164,6 +195,11 @@ class EdgeVectorStore:
 
 def _edge_sparse(vector: SparseVector) -> edge.SparseVector:
     return edge.SparseVector(list(vector.indices), list(vector.values))
+
+
+def _size(point: Point) -> int:
+    texts = sum(len(value) for value in point.payload.values() if isinstance(value, str))
+    return 500 + 4 * texts + 8 * len(point.sparse.indices) + len(point.dense or b"")
 
 
 def _is_held(error: BaseException) -> bool:
