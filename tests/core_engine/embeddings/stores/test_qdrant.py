@@ -1,0 +1,288 @@
+"""The store on a server: collections and aliases, strangers refused, failures borne or named."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import uuid
+from typing import Any
+
+import pytest
+
+from core_engine.embeddings.bm25 import Bm25Encoder
+from core_engine.embeddings.stores.qdrant import QdrantVectorStore
+from core_engine.errors import SettingsError, StoreError
+from core_engine.types import Point
+
+BM25 = Bm25Encoder()
+
+
+def chunk(number: int, text: str = "budget", dense: list[float] | None = None) -> Point:
+    point_id = str(uuid.UUID(int=number))
+    packed = None if dense is None else struct.pack(f"<{len(dense)}f", *dense)
+    return Point(point_id, BM25.document(text), packed, {"id": point_id, "text": text})
+
+
+class Clock:
+    """A time of its own, which sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.sleeps.append(seconds)
+
+
+@pytest.fixture
+def alias() -> str:
+    return f"kg_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def make(qdrant_face, alias):
+    """Makes stores on the face, and closes them."""
+    made: list[QdrantVectorStore] = []
+
+    def one(dimensions: int | None = None, model: str | None = None, **kwargs: Any) -> QdrantVectorStore:
+        made.append(QdrantVectorStore(qdrant_face.url, kwargs.pop("key", None), alias, dimensions, model, **kwargs))
+        return made[-1]
+
+    yield one
+    qdrant_face.behave()
+    for store in made:
+        await store.close()
+
+
+def collection_behind(face, alias: str) -> str | None:
+    known = {a["alias_name"]: a["collection_name"] for a in face.request("GET", "/aliases")["aliases"]}
+    return known.get(alias)
+
+
+# --- collections and aliases ------------------------------------------------------------------------------------------
+
+
+async def test_the_alias_is_there_from_the_first_write_on(make, qdrant_face, alias):
+    store = make()
+    await store.open()
+    assert collection_behind(qdrant_face, alias) is None
+    await store.begin(1)
+    assert collection_behind(qdrant_face, alias) == f"{alias}__bm25"
+
+
+async def test_another_model_takes_over_the_alias_once_it_is_written_and_not_before(make, qdrant_face, alias):
+    old = make()
+    await old.open()
+    await old.begin(1)
+    await old.upsert([chunk(1)])
+    await old.flush()
+    await old.close()
+    new = make(4, "small")
+    await new.open()
+    await new.begin(1)
+    await new.upsert([chunk(1, dense=[1.0, 0.0, 0.0, 0.0])])
+    await new.flush()
+    assert collection_behind(qdrant_face, alias) == f"{alias}__bm25"
+    await new.close()
+    assert collection_behind(qdrant_face, alias).startswith(f"{alias}__small-4-")
+    await old.open()
+    assert await old.count() == 1
+
+
+async def test_a_reader_never_moves_the_alias(make, qdrant_face, alias):
+    writer = make()
+    await writer.open()
+    await writer.begin(1)
+    await writer.flush()
+    reader = make(4, "small")
+    await reader.open()
+    await reader.search(BM25.query("budget"), None, 3)
+    await reader.close()
+    assert collection_behind(qdrant_face, alias) == f"{alias}__bm25"
+
+
+async def test_a_session_whose_last_write_failed_does_not_take_over_the_alias(make, qdrant_face, alias):
+    old = make()
+    await old.open()
+    await old.begin(1)
+    await old.flush()
+    clock = Clock()
+    new = make(4, "small", clock=clock, sleep=clock.sleep)
+    await new.open()
+    await new.begin(1)
+    qdrant_face.behave(fail_after=0)
+    with pytest.raises(StoreError):
+        await new.upsert([chunk(1, dense=[1.0, 0.0, 0.0, 0.0])])
+    qdrant_face.behave()
+    await new.close()
+    assert collection_behind(qdrant_face, alias) == f"{alias}__bm25"
+
+
+async def test_a_collection_of_the_wrong_vector_size_is_refused_and_left_as_it_was(make, qdrant_face, alias):
+    name = make(4, "small")._collection
+    body = {"vectors": {"dense": {"size": 8, "distance": "Cosine"}}, "sparse_vectors": {"sparse": {"modifier": "idf"}}}
+    qdrant_face.request("PUT", f"/collections/{name}", json=body)
+    with pytest.raises(StoreError, match=r"8 dimensions, those of small 4.*another --workspace"):
+        await make(4, "small").open()
+    assert qdrant_face.request("GET", f"/collections/{name}")["config"]["params"]["vectors"]["dense"]["size"] == 8
+
+
+async def test_a_collection_without_weighted_words_is_refused(make, qdrant_face, alias):
+    qdrant_face.request("PUT", f"/collections/{alias}__bm25", json={"sparse_vectors": {"sparse": {}}})
+    with pytest.raises(StoreError, match="no sparse vectors weighted by IDF"):
+        await make().open()
+
+
+async def test_a_collection_with_points_of_someone_else_is_refused(make, qdrant_face, alias):
+    name = f"/collections/{alias}__bm25"
+    qdrant_face.request("PUT", name, json={"sparse_vectors": {"sparse": {"modifier": "idf"}}})
+    theirs = {"points": [{"id": str(uuid.uuid4()), "vector": {}, "payload": {"theirs": 1}}]}
+    qdrant_face.request("PUT", f"{name}/points", json=theirs)
+    with pytest.raises(StoreError, match="points that are not kg's"):
+        await make().open()
+    assert qdrant_face.request("POST", f"{name}/points/count", json={})["count"] == 1
+
+
+async def test_a_collection_that_was_made_but_not_finished_is_finished(make, qdrant_face, alias):
+    name = f"/collections/{alias}__bm25"
+    qdrant_face.request("PUT", name, json={"sparse_vectors": {"sparse": {"modifier": "idf"}}})
+    assert (await make().open()).generation == 0
+    assert set(qdrant_face.request("GET", name)["payload_schema"]) == {"document_id", "workspace"}
+
+
+async def test_a_collection_named_as_our_alias_is_not_touched(make, qdrant_face, alias):
+    qdrant_face.request("PUT", f"/collections/{alias}", json={"sparse_vectors": {"sparse": {}}})
+    store = make()
+    await store.open()
+    with pytest.raises(StoreError, match="already exists"):
+        await store.begin(1)
+
+
+async def test_opening_a_finished_store_only_reads(make, qdrant_face):
+    await make().open()
+    qdrant_face.behave()
+    await make().open()
+    assert qdrant_face.requests == 4  # version, exists, describe, mark
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_points_travel_256_to_a_request(make, qdrant_face):
+    store = make()
+    await store.open()
+    qdrant_face.behave()
+    await store.upsert([chunk(n) for n in range(1, 601)])
+    assert qdrant_face.requests == 3
+    assert await store.count() == 600
+
+
+async def test_large_points_travel_in_smaller_requests(make, qdrant_face):
+    store = make()
+    await store.open()
+    qdrant_face.behave()
+    await store.upsert([chunk(n, "budget " * 150_000) for n in range(1, 5)])
+    assert qdrant_face.requests == 2
+    assert await store.count() == 4
+
+
+async def test_a_passing_failure_is_tried_again_and_nothing_is_lost(make, qdrant_face):
+    clock = Clock()
+    store = make(clock=clock, sleep=clock.sleep)
+    await store.open()
+    for status in (503, 500, 429, 0):
+        qdrant_face.behave(fail_after=1, fail_times=3, status=status)
+        await store.upsert([chunk(n) for n in range(1, 1001)])
+        assert await store.count() == 1000
+    assert clock.sleeps
+
+
+async def test_a_server_that_asks_for_patience_gets_it(make, qdrant_face):
+    clock = Clock()
+    store = make(clock=clock, sleep=clock.sleep)
+    await store.open()
+    qdrant_face.behave(fail_after=0, fail_times=1, status=429, retry_after=7)
+    await store.count()
+    assert clock.sleeps == [7.0]
+
+
+async def test_a_server_that_stays_away_is_given_up_at_the_deadline(make, qdrant_face):
+    clock = Clock()
+    store = make(patience_s=30.0, clock=clock, sleep=clock.sleep)
+    await store.open()
+    qdrant_face.behave(fail_after=0)
+    with pytest.raises(StoreError, match="keeps failing"):
+        await store.upsert([chunk(1)])
+    assert 20 < clock.now <= 30
+
+
+async def test_a_refusal_is_not_tried_again(make, qdrant_face):
+    clock = Clock()
+    store = make(clock=clock, sleep=clock.sleep)
+    await store.open()
+    qdrant_face.behave(fail_after=0, status=400)
+    with pytest.raises(StoreError, match=r"refuses the request \(400: this failure was asked for\)"):
+        await store.count()
+    assert clock.sleeps == []
+
+
+async def test_a_collection_deleted_under_our_hands_is_named(make, qdrant_face, alias):
+    store = make()
+    await store.open()
+    qdrant_face.request("DELETE", f"/collections/{alias}__bm25")
+    with pytest.raises(StoreError, match="was the collection deleted"):
+        await store.upsert([chunk(1)])
+
+
+# --- keys and addresses -----------------------------------------------------------------------------------------------
+
+
+async def test_the_key_is_sent_and_a_wrong_one_is_told_apart(make, qdrant_face):
+    qdrant_face.behave(api_key="open sesame")
+    await make(key="open sesame").open()
+    with pytest.raises(StoreError, match=r"refuses the key \(401\): set QDRANT_API_KEY") as refused:
+        await make(key="s3cr3t").open()
+    assert "s3cr3t" not in str(refused.value) + repr(refused.value.__cause__)
+
+
+async def test_a_server_that_is_not_there_is_said_at_once_without_the_password_in_its_address():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        clock = Clock()
+        store = QdrantVectorStore(
+            f"http://me:s3cr3t@127.0.0.1:{port}", "k3y", "kg_x", None, None, clock=clock, sleep=clock.sleep
+        )
+        with pytest.raises(StoreError, match=f"qdrant http://127.0.0.1:{port} can't be reached") as refused:
+            await store.open()
+    assert "s3cr3t" not in str(refused.value)
+    assert clock.sleeps == []
+
+
+async def test_something_else_at_the_address_is_not_taken_for_qdrant(qdrant_face):
+    with pytest.raises(StoreError, match=r"404|does not answer as Qdrant"):
+        await QdrantVectorStore(qdrant_face.url + "/elsewhere", None, "kg_x", None, None).open()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:6333", "qdrant:6333", "ftp://host", "http://", "http://h:port", "http://["]
+)
+def test_an_address_that_is_none_is_a_wrong_setting_and_not_repeated(url):
+    with pytest.raises(SettingsError, match="http://host:6333"):
+        QdrantVectorStore(url, None, "kg_x", None, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://qdrant", "qdrant http://qdrant:6333"),
+        ("https://a:b@cloud.example:443/db/", "qdrant https://cloud.example:443/db"),
+        ("http://[::1]:7000", "qdrant http://[::1]:7000"),
+    ],
+)
+def test_the_name_shows_the_effective_address_without_credentials(url, name):
+    assert QdrantVectorStore(url, "key", "kg_x", None, None).name == name
