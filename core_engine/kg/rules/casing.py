@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core_engine.kg.rules.records import Scan, load
+from core_engine.kg.rules.records import load
+from core_engine.kg.rules.speakers import known_as
 
 # Below this many words nothing is said about a workspace's writing.
 _ENOUGH_WORDS = 200
@@ -40,7 +41,8 @@ class Casing:
         found = load(scan)
         _count(self._lower, found.lower, sign)
         _count(self._capital, found.capital, sign)
-        _count(self._people, _full_names(found), sign)
+        for speaker, _ in found.speakers:
+            _count(self._people, known_as(speaker), sign)
         self._small += sign * found.small
         self._tall += sign * found.tall
         self._shouted += sign * found.shouted
@@ -58,7 +60,7 @@ class Casing:
         return capital / total if total else None
 
     def is_speaker(self, name: str) -> bool:
-        """Whether somebody of this full name speaks in the workspace."""
+        """Whether somebody who is so called, in full or by one part of the name, speaks in the workspace."""
         return name.casefold() in self._people
 
     def lower_cased(self) -> bool:
@@ -80,7 +82,3 @@ def _count(counts: dict[str, int], words: Iterable[str], sign: int) -> None:
             counts[word] = count
         else:
             del counts[word]
-
-
-def _full_names(found: Scan) -> list[str]:
-    return [name.casefold() for name, _ in found.speakers if " " in name and not any(c.isdigit() for c in name)]

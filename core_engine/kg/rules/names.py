@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from core_engine.kg.rules import words as w
 from core_engine.kg.rules.casing import Casing
-from core_engine.kg.rules.patterns import ADVERBIAL, AMOUNT, FILLER, POSSESSIVE
+from core_engine.kg.rules.patterns import ADVERBIAL, AMOUNT, FILLER, TAIL
 from core_engine.kg.rules.records import Candidate
 
 # Shares of capitals below which a word is taken for a common one, each the best of a few on half of two gold sets.
@@ -24,7 +24,7 @@ class Word:
 
     width: int
     length: int
-    """Without a possessive or a comma behind."""
+    """Without a comma, a possessive, or a "-based" behind."""
     base: str
     """In lower case, without a possessive or a full stop: how its casing is counted."""
     link: bool
@@ -34,14 +34,15 @@ class Word:
     stop: bool
     within: bool
     amount: bool
-    possessive: bool
+    ends: bool
+    """A possessive or the like behind it: what follows is another name."""
     letter: bool
     adverbial: bool
 
 
 @lru_cache(maxsize=1 << 15)
 def word(text: str) -> Word:
-    stripped = POSSESSIVE.sub("", text.rstrip(","))
+    stripped = TAIL.sub("", text.rstrip(","))
     bare = stripped.strip("._")
     base = bare.lower().replace("\u2019", "'")
     acronym = len(bare) > 1 and bare.replace(".", "").isupper() and base not in w.PLAIN_CAPITALS
@@ -56,7 +57,7 @@ def word(text: str) -> Word:
         stop=(base in w.STOP or whole in w.STOP or FILLER.fullmatch(base) is not None) and not acronym,
         within=base in w.WITHIN,
         amount=AMOUNT.match(text) is not None,
-        possessive=stripped != text.rstrip(","),
+        ends=stripped != text.rstrip(","),
         letter=len(base) == 1,
         adverbial=ADVERBIAL.search(base) is not None,
     )
@@ -98,7 +99,7 @@ def _runs(candidate: Candidate, casing: Casing) -> Iterator[tuple[Run, bool]]:
                 yield run, honoured
                 run, honoured = [], False
             run.append((known, start, end))
-            if known.possessive:
+            if known.ends:
                 yield run, honoured
                 run, honoured = [], False
         else:
@@ -118,7 +119,9 @@ def _is_name(known: Word, before: Word | None, casing: Casing, *, opens: bool, a
         return known.within and not opens and not alone
     share = casing.share(known.base)
     if share is None:
-        return known.strong or not (opens and known.adverbial)
+        if known.strong or not opens:
+            return True
+        return casing.is_speaker(known.base) if alone else not known.adverbial
     if known.strong:
         return share >= _STRONG
     if opens:

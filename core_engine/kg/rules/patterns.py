@@ -39,7 +39,7 @@ def _candidate(dash: str) -> re.Pattern[str]:
     gap = rf"(?:{_SPACE}|,{_SPACE}(?=(?:Inc|Ltd|LLC|Corp)\b))"
     number = rf"(?:{_SPACE}(?!(?:19|20)\d\d\b)\d{{1,4}}(?![\w%]|[.,:]\d|{_SPACE}?(?:percent|%|million|billion)))?"
     year = rf"(?:(?:19|20)\d\d{_SPACE})?"
-    return re.compile(rf"(?<!\w){year}{_WORD}(?:{gap}{link}{_WORD}){{0,11}}+{number}", re.VERBOSE)
+    return re.compile(rf"(?<![\w/=@]){year}{_WORD}(?:{gap}{link}{_WORD}){{0,11}}+{number}", re.VERBOSE)
 
 
 # Words with a capital in a row, through links ("Bank of the West"), with a year before or a number behind.
@@ -60,6 +60,10 @@ AMOUNT = re.compile(
 )
 # "T_V_" is how some corpora write spelled letters.
 SPELLED = re.compile(r"(?:[A-Z]_)+[A-Z]?s?")
-FILLER = re.compile(r"[mhu]+(?:-[mhu]+)+|[mh]+")
+# "Mm-hmm", "Uh-huh", and contractions of any word: "there'll".
+FILLER = re.compile(r"[mhu]+(?:-[mhu]+)+|[mh]+|\w+(?:'(?:ll|ve|re|d|m)|n't)")
 ADVERBIAL = re.compile(r"(?:ly|ing|wise|ed)$")
-POSSESSIVE = re.compile(r"['\u2019]s?$")
+# What hangs behind a name and is not part of it: a possessive, "AI-based", "Covid-related".
+TAIL = re.compile(
+    r"(?:['\u2019]s?|-(?:age|based|driven|enabled|focused|free|friendly|ish|led|level|like|only|powered|related|specific|style|type|wide))$"
+)

@@ -83,6 +83,12 @@ JOBS = (
     representative
 """)
 )
+# A speaker called by one of these is named by a label, not by a name.
+LABELS = _words("""
+    agent audience caller chat client clerk customer designer doctor expert grad guest host industrial interface
+    interviewee interviewer iphone lead learner marketing moderator narrator participant patient phd postdoc presenter
+    professor project room student support teacher team undergrad unidentified unknown user voice witness zoom
+""")
 HONORIFICS = _words(
     "mr mrs ms dr prof sir madam professor doctor senator congressman congresswoman hon sen rep honourable honorable"
 )

@@ -39,6 +39,27 @@ def test_a_word_that_opens_a_sentence_is_a_name_where_it_keeps_its_capital_elsew
     assert names("Apple was late.", beside=["so I told Apple", "and Apple agreed", "an apple a day"]) == ["Apple"]
 
 
+def test_a_lone_word_that_opens_a_sentence_and_is_seen_nowhere_else_is_a_name_only_if_somebody_speaks_who_is_so_called():
+    assert names("Congratulations. Maria?") == []
+    assert names(("Maria Silva", "yes"), ("Bob", "Congratulations. Maria?")) == ["Maria"]
+
+
+def test_what_hangs_behind_a_name_by_a_hyphen_is_not_part_of_it():
+    assert names("an AI-based and Covid-related plan of Coca-Cola") == ["AI", "Covid", "Coca-Cola"]
+
+
+def test_addresses_are_not_read_for_names():
+    assert names("go to example.com/Watch=Abc or write to info@Example, then ask Bob") == ["Bob"]
+
+
+def test_a_role_is_a_speaker_as_a_whole_and_its_words_are_nobody():
+    here = found(("Project Manager", "we ask the Project Manager about Project Phoenix"))
+    assert [(m.name, m.type) for m in here if not m.speaker] == [
+        ("Project Manager", "Person"),
+        ("Project Phoenix", "Entity"),
+    ]
+
+
 def test_function_words_and_fillers_before_a_name_are_not_part_of_it():
     assert names("So Dana said yes. Yeah, Okay, Mm-hmm, Thanks Dana. And The Oslo office.") == ["Dana", "Dana", "Oslo"]
 
