@@ -56,7 +56,7 @@ _TYPES = ("Organization", "Topic", "Person")
 _PREDICATES = {
     ("Person", "Organization"): "works_at",
     ("Person", "Topic"): "discusses",
-    ("Organization", "Topic"): "related_to",
+    ("Organization", "Topic"): "works_on",
 }
 _MOST_NAMES = 10
 _MOST_RELATIONSHIPS = 6

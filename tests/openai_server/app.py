@@ -127,12 +127,13 @@ class App:
     def _answer_chat(self, request: Request, entry: Entry) -> Reply:
         provider, chat = self._provider, self._chat
         asked = read_chat(provider, request.body, entry)
+        prompt = chat.count_prompt(asked)
+        provider.admit(entry, chat.charge(asked, prompt))
         strike = provider.faults.strike("chat", request.body, asked.texts) if provider.faults.any else None
         kind = _note(strike, entry)
         message = chat.answer(asked, strike)
-        completion = chat.measure(asked, message)
-        provider.admit(entry, chat.charge(asked, completion))
-        _refuse(kind)
+        completion = chat.measure(asked, prompt, message)
+        provider.settle(entry, completion.completion)
         entry.prompt, entry.cached = completion.prompt, completion.cached
         entry.completion, entry.reasoning = completion.completion, completion.reasoning
         provider.books.bill(entry)
@@ -143,10 +144,9 @@ class App:
     def _answer_embeddings(self, request: Request, entry: Entry) -> Reply:
         provider = self._provider
         asked = self._embeddings.read(request.body, entry)
-        strike = provider.faults.strike("embeddings", request.body, asked.texts) if provider.faults.any else None
-        kind = _note(strike, entry)
         provider.admit(entry, asked.tokens)
-        _refuse(kind)
+        strike = provider.faults.strike("embeddings", request.body, asked.texts) if provider.faults.any else None
+        _note(strike, entry)
         entry.embedding = asked.tokens
         provider.books.bill(entry)
         delay = provider.embedding_latency.draw(zlib.crc32(request.body, provider.settings.seed))
@@ -208,14 +208,14 @@ def _forget(sent: bool) -> None:
 
 
 def _note(strike: Strike | None, entry: Entry) -> str:
-    entry.fault = strike.fault.kind if strike else ""
-    return entry.fault
-
-
-def _refuse(kind: str) -> None:
-    refusal = refusal_of(kind)
+    """The kind of the fault that strikes, if one does; those that answer instead of the model end the request."""
+    if strike is None:
+        return ""
+    entry.fault = strike.fault.kind
+    refusal = refusal_of(entry.fault)
     if refusal:
         raise refusal
+    return entry.fault
 
 
 def _spoil(reply: Reply, strike: Strike | None) -> Reply:

@@ -72,23 +72,32 @@ class Chat:
                 return str(reply["content"])
         return None
 
-    def measure(self, asked: Asked, message: Message) -> Completion:
-        """The tokens of both; a message above the ceiling is cut to it."""
-        static = self._static_tokens(asked)
-        prompt = static + self._provider.count(asked.user) + _TOKENS_A_MESSAGE
+    def count_prompt(self, asked: Asked) -> int:
+        """The prompt's tokens, or the 400 of one that is too long."""
+        prompt = self._static_tokens(asked) + self._provider.count(asked.user) + _TOKENS_A_MESSAGE
         context = self._provider.settings.context or asked.model.context
         if prompt + (asked.ceiling or 0) > context:
             raise _too_long(context, prompt, asked.ceiling)
+        return prompt
+
+    def charge(self, asked: Asked, prompt: int) -> int:
+        """What the request takes from the limit of tokens when it comes."""
+        if self._provider.settings.charge == "actual":
+            return prompt
+        characters = len(asked.schema_text) + len(asked.system) + len(asked.user)
+        # OpenAI: the larger of the ceiling and an estimate from the characters; without a ceiling the estimate.
+        return max(asked.ceiling or 0, (characters + 3) // 4)
+
+    def measure(self, asked: Asked, prompt: int, message: Message) -> Completion:
+        """The tokens of both; a message above the ceiling is cut to it."""
         visible = self._provider.count(message.content or message.refusal or "")
         completion = max(visible, self._drawn(asked))
-        if message.finish_reason == "length":
-            asked.ceiling = completion
         if asked.ceiling is not None and completion > asked.ceiling:
             _cut(message, visible - (completion - asked.ceiling), visible)
             completion = asked.ceiling
-            visible = self._provider.count(message.content or "")
-        reasoning = max(0, completion - visible) if asked.model.reasoning else 0
-        return Completion(prompt, self._cached(asked, static), completion, reasoning)
+            visible = min(completion, self._provider.count(message.content or ""))
+        reasoning = completion - visible if asked.model.reasoning else 0
+        return Completion(prompt, self._cached(asked), completion, reasoning)
 
     def _static_tokens(self, asked: Asked) -> int:
         count = self._provider.count_static
@@ -100,8 +109,9 @@ class Chat:
             return 0
         return round(sum(length.draw(zlib.crc32(text.encode("utf-8", "surrogatepass"), seed)) for text in asked.texts))
 
-    def _cached(self, asked: Asked, static: int) -> int:
+    def _cached(self, asked: Asked) -> int:
         """The prefix counts as cached once a request that began with it has been answered."""
+        static = self._static_tokens(asked)
         if not self._provider.settings.prompt_cache or static < _CACHED_FROM:
             return 0
         warm = self._provider.warm.get((asked.model.name, asked.schema_text, asked.system))
@@ -113,17 +123,14 @@ class Chat:
         warm = time.monotonic() + delay
         self._provider.warm[key] = min(warm, self._provider.warm.get(key, warm))
 
-    def charge(self, asked: Asked, completion: Completion) -> int:
-        """What the request takes from the limit of tokens."""
-        if self._provider.settings.charge == "actual":
-            return completion.prompt + completion.completion
-        characters = len(asked.schema_text) + len(asked.system) + len(asked.user)
-        # OpenAI: the larger of the ceiling and an estimate from the characters; without a ceiling the estimate.
-        return max(asked.ceiling or 0, (characters + 3) // 4)
-
     def render(self, asked: Asked, message: Message, completion: Completion, number: int, kind: str) -> bytes:
         """The body of a good reply, in the shape and with the spoils that the fault gives the envelope."""
-        choice: dict[str, Any] = {"role": "assistant", "content": message.content, "refusal": message.refusal, "annotations": []}
+        choice: dict[str, Any] = {
+            "role": "assistant",
+            "content": message.content,
+            "refusal": message.refusal,
+            "annotations": [],
+        }
         reply: dict[str, Any] = {
             "id": f"chatcmpl-{number:08x}",
             "object": "chat.completion",

@@ -34,8 +34,11 @@ class Server:
             raise RuntimeError("the test server did not start; its reason is on stderr")
         self.url: str = json.loads(line)["url"]
         self._control = self.url.removesuffix("/v1")
-        if settings:
+        try:
             self.reset(**settings)
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def pid(self) -> int:

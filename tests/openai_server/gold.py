@@ -137,10 +137,8 @@ class Gold:
         found: dict[str, _Found] = defaultdict(_Found)
         for turn in chunk.turns:
             text = words(turn.text)
-            for entity, form in self._mentions.find(text):
-                found[entity.document].forms[entity].add(form)
-            if turn.speaker:
-                for entity, form in self._mentions.find(words(turn.speaker)):
+            for said in (words(turn.speaker or ""), text):
+                for entity, form in self._mentions.find(said):
                     found[entity.document].forms[entity].add(form)
             for relationship in self._quotes.find(text):
                 found[relationship.document].stated[relationship, turn.number] = turn

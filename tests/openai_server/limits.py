@@ -68,6 +68,12 @@ class Limits:
         if budget:
             budget.level -= tokens
 
+    def settle(self, stage: str, tokens: int) -> None:
+        """Charge what came out larger; may leave a debt."""
+        budget = self._buckets[stage][1]
+        if budget:
+            budget.level -= tokens
+
     def headers(self, stage: str) -> tuple[tuple[str, str], ...]:
         """What is left, as the last request found it."""
         if not self._settings.ratelimit_headers:

@@ -150,6 +150,11 @@ class Provider:
             raise no_quota()
         self.limits.admit(entry.stage, entry.model, tokens_charged, time.monotonic())
 
+    def settle(self, entry: Entry, completion: int) -> None:
+        """Charge what only the answer shows, where the provider charges actual usage."""
+        if self.settings.charge == "actual":
+            self.limits.settle(entry.stage, completion)
+
     def count_static(self, text: str) -> int:
         """Tokens of a text that comes with every request: counted once."""
         if text not in self._static:
