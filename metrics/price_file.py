@@ -53,9 +53,9 @@ def read(path: Path) -> list[Entry]:
         content = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
-        raise SettingsError(f"{path}:{line[1] if line else text.count(chr(10)) + 1}: {error}") from error
+        raise SettingsError(f"{path}:{line[1] if line else len(text.splitlines())}: {error}") from error
     prices = content.get("price")
-    if content.keys() - {"price"} or not isinstance(prices, list):
+    if content.keys() - {"price"} or not isinstance(prices, list) or not all(map(_is_table, prices)):
         raise SettingsError(f"{path}:1: a price file holds [[price]] tables, and nothing else")
     return [_entry(_Table(path, text, number, table)) for number, table in enumerate(prices)]
 
@@ -98,6 +98,10 @@ class _Table:
         if not isinstance(value, str):
             raise self.wrong(key, f"`{key}` must be text")
         return value
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _entry(table: _Table) -> Entry:

@@ -14,7 +14,7 @@ from core_engine.limits.recent import Recent
 
 log = logging.getLogger(__name__)
 
-_BURST_S = 0.4
+_BURST_S = 0.5
 _CREDIT_S = 5.0
 _SLOWEST = 0.05
 _LATELY_S = 10
@@ -26,8 +26,8 @@ class Gate:
     """Lets amounts through at `limit` a minute; everything at once while no limit is known.
 
     `take` is called by one holder of `lock` at a time: asyncio's lock is first come, first served, aiolimiter's own
-    queue is smallest first. The drip holds less than half a second's worth, because providers may enforce a minute's
-    limit by the second; half of that would do, but lose 6 % where small requests and large ones alternate.
+    queue is smallest first. The drip holds half a second's worth: providers may enforce a minute's limit by the second,
+    and with less than half of one, up to 6 % is lost where small requests and large ones alternate (bench_limiter).
     """
 
     def __init__(self, bucket: str, unit: str, limit: float | None, time: Callable[[], float]) -> None:
@@ -153,7 +153,8 @@ class Gate:
         self._recent.restart(resume_at)
         through = self._passed * (1 - share)
         if before is not None:  # a few seconds can mislead; a rate that held until now isn't all wrong
-            trust = _TRUST if told else _TRUST_UNTOLD
+            # A told limit is not doubted for one refusal, which may be a neighbour's doing or an estimate too low.
+            trust = _TRUST_UNTOLD if not told else _TRUST if self._pace else 1.0
             through = min(max(through, before * trust), before)
         if through > 0:
             self._pace = Pace(through, resume_at)

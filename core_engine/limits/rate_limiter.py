@@ -113,7 +113,7 @@ class RateLimiter:
         tokens = self._users_gates("tokens", tpm, embedding_tpm)
         self._users = {stage: requests[stage] + tokens[stage] for stage in ("chat", "embedding")}
         self._buckets: dict[tuple[str, str], _Bucket] = {}
-        self._lanes: dict[Lane, _Bucket] = {}
+        self._lanes: dict[Lane, _Way] = {}
 
     async def reserve(self, lane: Lane, tokens: int, *, chunks: int | None = None) -> Reservation:
         """Wait for the request's turn. Call it last, just before sending, and anew for each attempt.
@@ -121,24 +121,24 @@ class RateLimiter:
         Raises RequestTooLarge where a whole minute could not hold it; it names a batch size if `chunks` is given.
         """
         self._clock = asyncio.get_running_loop().time
-        bucket = self._bucket(lane)
-        gates = bucket.gates + self._users[lane.stage]
-        token_gates = [gate for gate in gates if gate.unit == "tokens"]
-        for gate in token_gates:
+        way = self._way(lane)
+        bucket = way.bucket
+        for gate in way.token_gates:
             _check_size(gate, tokens, chunks)
         start = self._clock()
         async with bucket.lock:
-            await bucket.let_first_go_alone(self._clock(), known=len(gates) == 4)
-            await self._pass(gates, tokens)
+            if not bucket.answered.is_set():
+                await bucket.let_first_go_alone(start, known=len(way.gates) == 4)
+            await self._pass(way.gates, tokens)
         waited = self._clock() - start
         if waited > _BINDS_S and not bucket.told_binding:
             bucket.told_binding = True
-            log.info("%s: requests now wait for %s", bucket.name, " and ".join(map(_words, gates)))
-        return Reservation(bucket, token_gates, tokens, waited)
+            log.info("%s: requests now wait for %s", bucket.name, " and ".join(filter(None, map(_words, way.gates))))
+        return Reservation(bucket, way.token_gates, tokens, waited)
 
     def observe(self, lane: Lane, headers: Mapping[str, str]) -> None:
         """Learn from a reply's headers (names in lower case), also from a refusal's."""
-        bucket = self._bucket(lane)
+        bucket = self._way(lane).bucket
         bucket.answered.set()
         for gate in bucket.gates:
             gate.learn(told(headers, gate.unit))
@@ -148,11 +148,11 @@ class RateLimiter:
 
         `seconds` as it asked for (0 if it did not say). What was refused is also taken as a sign to go slower.
         """
-        bucket, now = self._bucket(lane), self._clock()
+        way, now = self._way(lane), self._clock()
+        bucket, gates = way.bucket, way.gates
         bucket.answered.set()
         resume_at = now + (seconds if 0 < seconds < math.inf else 0.0)
         again = now < bucket.wave_until
-        gates = bucket.gates + self._users[lane.stage]
         if not again:
             bucket.wave_until = max(resume_at, now + _WAVE_S)  # those already under way may be refused too
             bucket.refusals, bucket.sent = 0, max(bucket.gates[0].lately()[0], 1.0)
@@ -200,12 +200,13 @@ class RateLimiter:
                 return
             await asyncio.sleep(left)
 
-    def _bucket(self, lane: Lane) -> _Bucket:
-        if (bucket := self._lanes.get(lane)) is None:
-            key = lane.endpoint, lane.model
-            bucket = self._buckets.setdefault(key, _Bucket(str(lane), self._now))
-            self._lanes[lane] = bucket
-        return bucket
+    def _way(self, lane: Lane) -> _Way:
+        if (way := self._lanes.get(lane)) is None:
+            bucket = self._buckets.setdefault((lane.endpoint, lane.model), _Bucket(str(lane), self._now))
+            gates = bucket.gates + self._users[lane.stage]
+            way = _Way(bucket, gates, tuple(gate for gate in gates if gate.unit == "tokens"))
+            self._lanes[lane] = way
+        return way
 
     def _now(self) -> float:
         return self._clock()
@@ -234,7 +235,7 @@ class _Bucket:
 
     async def let_first_go_alone(self, now: float, *, known: bool) -> None:
         """Hold all but the first request until an answer has come, unless the user has told the limits."""
-        if known or self.answered.is_set():
+        if known:
             return
         if self._first_until is None:
             self._first_until = now + _FIRST_ALONE_S
@@ -242,6 +243,15 @@ class _Bucket:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._first_until - now):
                     await self.answered.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What a lane's requests pass, in this order."""
+
+    bucket: _Bucket
+    gates: tuple[Gate, ...]
+    token_gates: tuple[Gate, ...]
 
 
 def _check_size(gate: Gate, tokens: int, chunks: int | None) -> None:
@@ -259,7 +269,7 @@ def _lowest(gates: Sequence[Gate], unit: str) -> float | None:
 
 def _words(gate: Gate) -> str:
     rate = gate.rate()
-    return f"{rate:,.0f} {gate.unit} a minute" if rate is not None else f"{gate.unit} without a known limit"
+    return f"{rate:,.0f} {gate.unit} a minute" if rate is not None else ""
 
 
 def _state(gate: Gate, now: float) -> BucketState:

@@ -59,11 +59,11 @@ class Provider:
         self.tokens = Level(self.tpm, self.tpm * self.window_s / 60, stolen=self.stolen)
 
     def admit(self, tokens: int) -> bool:
-        """A request larger than the window passes when the window is full, and leaves a debt."""
+        """A request larger than the window passes when the window is (nearly) full, and leaves a debt."""
         now = asyncio.get_running_loop().time()
         self.requests.refill(now)
         self.tokens.refill(now)
-        if self.requests.left < 1 or self.tokens.left < min(tokens, self.tokens.capacity * 0.999):
+        if self.requests.left < 1 or self.tokens.left < min(tokens, self.tokens.capacity * 0.95):
             self.refused += 1
             self.refused_at.append(now)
             return False
