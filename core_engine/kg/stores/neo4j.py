@@ -22,6 +22,7 @@ from core_engine.kg.stores.text import words_of
 from core_engine.types import EntityRow, GraphChanges, GraphCounts, RelationshipRow, StoreMark
 
 _OLDEST = (5, 26)
+_SCHEMES = frozenset({"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"})
 _ROWS_A_QUERY = 2000
 _LATER = "What was paid for is in the ledger; the next run writes what is missing."
 
@@ -111,6 +112,8 @@ class Neo4jGraphStore:
     # --- opening ---------------------------------------------------------------------------------------------------
 
     def _connect(self) -> AsyncDriver:
+        if urlsplit(self._uri).scheme not in _SCHEMES:  # the driver takes http too, in preview and with a warning
+            raise ConfigurationError("unknown scheme")
         return AsyncGraphDatabase.driver(
             self._uri,
             auth=self._auth,
@@ -122,7 +125,8 @@ class Neo4jGraphStore:
         )
 
     async def _prepare(self) -> StoreMark:
-        server = (await self._read("RETURN 1")).summary.server
+        # Unlike a query, this does not try again for half a minute where nobody listens.
+        server = await self._open_driver.get_server_info()
         version = re.search(r"/v?(\d+)\.(\d+)", server.agent)  # Neo4j/5.26.12, Neo4j/2026.07.1
         if version is None or tuple(map(int, version.groups())) < _OLDEST:
             raise StoreError(f"{self.name} is {server.agent}: kg needs Neo4j 5.26 or newer.")

@@ -62,3 +62,10 @@ def forget(address: Address, workspaces: set[str]) -> None:
             workspaces=list(workspaces),
             database_=address.database,
         )
+
+
+def last_transaction(address: Address) -> frozenset[str]:
+    """Which transaction was the last to be committed: a bookmark names it, and what only reads makes none."""
+    with address.driver() as driver, driver.session(database=address.database) as session:
+        session.run("RETURN 1").consume()
+        return frozenset(session.last_bookmarks().raw_values)
