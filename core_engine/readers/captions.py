@@ -16,12 +16,13 @@ from core_engine.readers.times import TIME, seconds
 from core_engine.types import Place, Transcript, Turn
 
 TIMES = re.compile(rf"[ \t]*(-?{TIME})[ \t]*-->[ \t]*(-?{TIME})?(?:[ \t].*)?\Z")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]+)>", re.IGNORECASE)
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{0,100})?[ \t]+([^<>\r\n]{1,200})>", re.IGNORECASE)
 _TAG = re.compile(
     r"</?(?:b|i|u|s|c|v|font|ruby|rt|lang|span)(?:[.\s][^<>]*)?>|<\d[\d:.,]*>|\{\\[^{}]*\}|\{/?[biuBIU]\}",
     re.IGNORECASE,
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});")
+_REACH = 120
 _LABEL = re.compile(r"[ \t]*(?:>>+|-)?[ \t]*([^:\uff1a\r\n]{1,80}?)[ \t]*(?::(?=\s|\Z)|\uff1a)")
 
 
@@ -106,7 +107,7 @@ def _pieces(text: str, block: _Block) -> Iterator[_Piece]:
             start, end = trimmed(text, start, end)  # noqa: PLW2901  # the same span, without blanks
             words = _plain(text[start:end])
             if words:
-                label = None if who else _LABEL.match(words, 0, 120)
+                label = _LABEL.match(words, 0, _REACH) if who is None else None
                 rest = words[label.end() :].strip() if label else words
                 yield _Piece(
                     block,

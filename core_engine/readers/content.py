@@ -62,12 +62,14 @@ class Content:
         """Up to a megabyte of what comes next, left in the stream. Only good before anything was read."""
         return self.stream.peek(_BLOCK)
 
-    def read_whole(self) -> bytes:
+    def read_whole(self) -> bytearray:
         """All of it. Raises Unreadable above `WHOLE_LIMIT`."""
-        data = self.stream.read(WHOLE_LIMIT + 1)
-        if len(data) > WHOLE_LIMIT:
-            reason = f"larger than {WHOLE_LIMIT >> 20} MB unpacked; split it, or give it as JSON Lines"
-            raise Unreadable(self._shown, reason)
+        data = bytearray()
+        while block := self.stream.read(_BLOCK):
+            data += block
+            if len(data) > WHOLE_LIMIT:
+                reason = f"larger than {WHOLE_LIMIT >> 20} MB unpacked; split it, or give it as JSON Lines"
+                raise Unreadable(self._shown, reason)
         return data
 
     def verify(self, expected: Fingerprint | None) -> None:

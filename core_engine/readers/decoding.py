@@ -67,10 +67,10 @@ def detect(head: bytes, shown: str) -> Encoding:
     return Encoding("utf-8", 0)
 
 
-def decode(data: bytes, encoding: Encoding, shown: str) -> str:
+def decode(data: bytes | bytearray, encoding: Encoding, shown: str) -> str:
     """The text without its byte order mark. Raises Unreadable that names line and byte of the first fault."""
     try:
-        return data[encoding.mark :].decode(encoding.codec)
+        return str(memoryview(data)[encoding.mark :], encoding.codec)
     except UnicodeDecodeError as error:
         start = error.start + encoding.mark
         before = data[:start]

@@ -10,6 +10,7 @@ together would mean to hold the whole file.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,9 @@ from core_engine.types import Place, Problem, Transcript
 
 LONGEST_LINE = 64 << 20
 """Bytes of a line; longer ones are a Problem, so that a file without line ends can't take all memory."""
+
+_PATIENCE = 1000
+"""Lines after which a file that held nothing so far isn't read on."""
 
 _DOCUMENT_KEYS = (
     "document", "document_id", "doc_id", "meeting_id", "meeting", "transcript_id", "transcript", "conversation_id",
@@ -70,21 +74,18 @@ def read(lines: NumberedLines, shown: str) -> Iterator[Transcript | Problem]:
 
 
 def _beginning(records: Iterator[Record | Problem], shown: str) -> tuple[list[Problem], Record, str]:
-    """The first line that says what the file holds, and the Problems before it."""
+    """The first line that says what the file holds, what that is, and the Problems before it."""
     problems: list[Problem] = []
-    strange: Record | None = None
-    for record in records:
+    json = False
+    for record in itertools.islice(records, _PATIENCE):
         if isinstance(record, Problem):
             problems.append(record)
         elif kind := _kind(record[1]):
-            if strange is not None:
-                problems.append(_strange(strange[0]))
             return problems, record, kind
         else:
-            strange = strange or record
-        if len(problems) + (strange is not None) >= 1000:
-            break
-    if strange is not None:
+            json = True
+            problems.append(_strange(record[0]))
+    if json:
         raise NotATranscript(shown, "JSON Lines without turns, chunks or documents")
     if problems:
         raise Unreadable(shown, problems[0].reason, line=problems[0].line, column=problems[0].column)

@@ -6,8 +6,7 @@ import re
 from typing import NamedTuple
 
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\n|\r|\Z)")
-_WORDS = re.compile(r"\S(?:.*\S)?", re.DOTALL)
-_FIRST, _BLANKS = re.compile(r"\S"), re.compile(r"\s*")
+_FIRST = re.compile(r"\S")
 
 
 class Line(NamedTuple):
@@ -34,6 +33,4 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     first = _FIRST.search(text, start, end)
     if first is None:
         return start, start
-    while text[end - 1].isspace():
-        end -= 1
-    return first.start(), end
+    return first.start(), first.start() + len(text[first.start() : end].rstrip())

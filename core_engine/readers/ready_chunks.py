@@ -85,7 +85,7 @@ def _split(text: str, speakers: set[str], number: int) -> list[Turn]:
         label = line[: max(0, line.find(":"))]
         if label in speakers and line[len(label) + 1 : len(label) + 2] in ("", " ", "\t", "\r"):
             turns += _said(text, start, at, speaker, number)
-            speaker, start = label, at + len(label) + 1
+            speaker, start = " ".join(label.split()), at + len(label) + 1
         at += len(line) + 1
     return turns + _said(text, start, len(text), speaker, number)
 

@@ -67,13 +67,14 @@ def read(source: Source, expected: Fingerprint | None = None, format: str | None
         if content.packed:
             reason = f"gzip; {reason}"
         if found.whole is not None:
-            data = content.read_whole()
+            text = decode(content.read_whole(), encoding, source.shown)
             content.verify(expected)
-            document = Document(decode(data, encoding, source.shown), name, source.shown, forced=chosen is not None)
+            document = Document(text, name, source.shown, forced=chosen is not None)
             return Reading(found.name, reason, str(encoding), iter((found.whole(document),)))
         items = _streamed(found, content, encoding, source.shown, expected, stack.pop_all())
         # The first item is read here, so that what is no transcript at all is told by `read` itself.
-        return Reading(found.name, reason, str(encoding), itertools.chain((next(items),), items))
+        first = tuple(itertools.islice(items, 1))
+        return Reading(found.name, reason, str(encoding), itertools.chain(first, items))
 
 
 def _streamed(

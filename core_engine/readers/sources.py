@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -30,7 +31,7 @@ class Source:
     @property
     def shown(self) -> str:
         """The file as messages name it."""
-        return "-" if self.path is None else str(self.path)
+        return "-" if self.path is None else _shown(self.path)
 
 
 def discover(paths: Sequence[str], exclude: Sequence[str] = ()) -> Iterator[Source | Unreadable]:
@@ -74,7 +75,7 @@ class _Walk:
         found = False
         for path in _matching(root, parts[fixed:], ()):
             found = True
-            yield from self.entry(path, path.relative_to(root).as_posix(), root, ())
+            yield from self.entry(path, "" if path == root else path.relative_to(root).as_posix(), root, ())
         if not found:
             yield Unreadable(pattern, "no file fits this pattern")
 
@@ -86,10 +87,10 @@ class _Walk:
             mode = path.stat().st_mode
             real = os.path.realpath(path)
         except OSError as error:
-            yield Unreadable(str(path), _reason(path, error))
+            yield Unreadable(_shown(path), _reason(path, error))
             return
         if stat.S_ISDIR(mode) and real in above:
-            yield Unreadable(str(path), "a link to a folder above it; not followed")
+            yield Unreadable(_shown(path), "a link to a folder above it; not followed")
         elif real in self.seen:
             return
         elif stat.S_ISDIR(mode):
@@ -100,13 +101,13 @@ class _Walk:
             yield Source(path, name, root.as_posix())
         else:
             self.seen.add(real)
-            yield Unreadable(str(path), f"{_kind(mode)}, not a file; not opened")
+            yield Unreadable(_shown(path), f"{_kind(mode)}, not a file; not opened")
 
     def folder(self, path: Path, name: str, root: Path, above: tuple[str, ...]) -> Iterator[Source | Unreadable]:
         try:
             entries = sorted(entry.name for entry in path.iterdir())
         except OSError as error:
-            yield Unreadable(str(path), _reason(path, error))
+            yield Unreadable(_shown(path), _reason(path, error))
             return
         for entry in entries:
             if not entry.startswith("."):
@@ -169,6 +170,13 @@ def _translated(pattern: str) -> str:
             out.append(re.escape(pattern[at]))
             at += 1
     return "".join(out)
+
+
+def _shown(path: Path) -> str:
+    """Relative to the current folder where the path is in it."""
+    with contextlib.suppress(OSError, ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def _absolute(path: str) -> Path:

@@ -9,11 +9,11 @@ from core_engine.readers.formats import Document, Format
 from core_engine.readers.times import TIME
 from core_engine.types import Transcript
 
-_BEGINNING = re.compile(rf"\s*(?:\d+[ \t]*(?:\r\n|\n|\r))?[ \t]*{TIME}[ \t]*-->[ \t]*{TIME}")
+_BEGINNING = re.compile(rf"(?:\d{{1,9}}[ \t]*(?:\r\n|\n|\r))?[ \t]*{TIME}[ \t]*-->[ \t]*{TIME}")
 
 
 def recognises(head: str) -> str | None:
-    return "begins with an SRT cue" if _BEGINNING.match(head) else None
+    return "begins with an SRT cue" if _BEGINNING.match(head.lstrip()) else None
 
 
 def read(document: Document) -> Transcript:

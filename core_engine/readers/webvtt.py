@@ -8,11 +8,11 @@ from core_engine.readers.captions import transcript
 from core_engine.readers.formats import Document, Format
 from core_engine.types import Transcript
 
-_BEGINNING = re.compile(r"\s*WEBVTT(?:[ \t\r\n]|\Z)")
+_BEGINNING = re.compile(r"WEBVTT(?:[ \t\r\n]|\Z)")
 
 
 def recognises(head: str) -> str | None:
-    return "begins with WEBVTT" if _BEGINNING.match(head) else None
+    return "begins with WEBVTT" if _BEGINNING.match(head.lstrip()) else None
 
 
 def read(document: Document) -> Transcript:
