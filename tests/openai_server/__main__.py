@@ -46,7 +46,10 @@ def main() -> None:
         app = App(settings)
     except (TypeError, ValueError, OSError, KeyError) as error:
         parser.error(str(error))
-    asyncio.run(_run(app, host, port, watch_parent=not detached and not watch, watch_stdin=watch))
+    try:
+        asyncio.run(_run(app, host, port, watch_parent=not detached and not watch, watch_stdin=watch))
+    except OSError as error:
+        sys.exit(f"cannot listen on {host}:{port}: {error.strerror}")
 
 
 def _parser() -> argparse.ArgumentParser:

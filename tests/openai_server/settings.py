@@ -30,6 +30,18 @@ def _positive(value: Any) -> float:
     return float(value)
 
 
+def _share(value: Any) -> float:
+    if not 0 <= float(value) < 1:
+        raise ValueError(f"{value!r} is no share from 0 up to 1")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if int(value) < 0:
+        raise ValueError(f"{value!r} is below 0")
+    return int(value)
+
+
 def _distribution(value: Any) -> str | float:
     Distribution.parse(value)
     return value if isinstance(value, str) else float(value)
@@ -101,7 +113,7 @@ class Settings:
     require_key: str | None = _option(None, str, "refuse every other key", "KEY")
     models: tuple[str, ...] = _option((), _each(str), "offer this model too, unpriced", "NAME")
     any_model: bool = _option(False, _flag, "every name is a model, as with local servers")
-    context: int | None = _option(None, int, "the context length of every chat model", "TOKENS")
+    context: int | None = _option(None, _count, "the context length of every chat model", "TOKENS")
     refuse: tuple[str, ...] = _option(
         (), _each(str), "answer 400 to this parameter, or to json_schema, json_object; 404 to embeddings, chat", "WHAT"
     )
@@ -118,7 +130,7 @@ class Settings:
         "what a request takes from the tokens: the larger of its output ceiling and an estimate, or actual usage",
         "max|actual",
     )
-    steal: float = _option(0.0, float, "share of the limits that another client takes", "SHARE")
+    steal: float = _option(0.0, _share, "share of the limits that another client takes", "SHARE")
     count_refused: bool = _option(False, _flag, "requests answered with 429 count as requests too")
     ratelimit_headers: bool = _option(True, _flag, "send x-ratelimit-* (--no-ratelimit-headers)")
     headers: Mapping[str, str] | None = _option(
@@ -131,7 +143,7 @@ class Settings:
         (), _each(Fault.parse), "see below; by /__config with match, times, per and pace too", "KIND[:RATE[:STAGE]]"
     )
     prices: tuple[str, ...] = _option((), _each(checked_price), PRICE_HELP, "MODEL=IN,CACHED,OUT")
-    keep_requests: int = _option(100, int, "how many of the last requests /__requests shows", "N")
+    keep_requests: int = _option(100, _count, "how many of the last requests /__requests shows", "N")
 
     def updated(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with the changes; None puts a setting back to its default. Raises ValueError."""
