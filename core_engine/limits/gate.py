@@ -19,7 +19,7 @@ _CREDIT_S = 5.0
 _SLOWEST = 0.05
 _LATELY_S = 10
 _TRUST = 0.9
-_TRUST_UNTOLD = 0.75
+_TRUST_UNTOLD = 0.6
 
 
 class Gate:
@@ -45,8 +45,8 @@ class Gate:
         self._balance = 0.0  # above 0: reserved but not charged; below: charged but not reserved
         self._largest = 0.0
         self._proven = 0.0
-        self._speed = 1.0
-        self._speed_until = 0.0
+        self._slowed = 1.0
+        self._slowed_until = 0.0
         self._pace: Pace | None = None
         self._passed = 0.0
         self._recent = Recent()
@@ -61,14 +61,14 @@ class Gate:
         left = amount
         self._largest = max(self._largest, amount)
         try:
-            while (drip := self._current_drip()) is not None:
+            while (now := self._current_drip()) is not None:
+                drip, speed = now
                 left -= self._balance
                 self._balance = max(-left, 0.0)
                 if left <= 0:
                     break
-                speed = self._speed_now()
                 part = min(left, drip.max_rate * speed)
-                await drip.acquire(part / speed)
+                await drip.acquire(min(part / speed, drip.max_rate))  # the quotient may be a hair too large
                 left -= part
         except BaseException:
             self._balance += amount - left
@@ -103,23 +103,21 @@ class Gate:
             return self.limit
         return pace
 
-    def _current_drip(self) -> AsyncLimiter | None:
+    def _current_drip(self) -> tuple[AsyncLimiter, float] | None:
+        """The drip, and by how much faster than it one may go now (slower: below 1)."""
         rate = self.rate()
         if rate is None:
             return None
-        if self._drip is None or abs(rate - self._drip_rate) > 0.01 * self._drip_rate:
+        if self._drip is None or not 0.5 < rate / self._drip_rate < 2:
             # aiolimiter's rate is fixed when it is made, and a new one is empty: without the debt, each change of the
-            # limit would be a burst.
+            # limit would be a burst. So small changes only change the speed.
             burst = max(1.0, rate / 60 * _BURST_S)
             if self._drip is not None:
                 self._balance -= burst
             self._drip, self._drip_rate = AsyncLimiter(burst, burst * 60 / rate), rate
-        return self._drip
-
-    def _speed_now(self) -> float:
-        if self._speed < 1 and self._time() >= self._speed_until:
-            self._speed = 1.0
-        return self._speed
+        if self._slowed < 1 and self._time() >= self._slowed_until:
+            self._slowed = 1.0
+        return self._drip, rate / self._drip_rate * self._slowed
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
@@ -135,8 +133,8 @@ class Gate:
         # leaking buckets. But a bucket of only a second's worth is near empty after any large request: no news.
         refill = said.reset_s * self.limit / 60
         if said.remaining + refill >= self.limit / 4:
-            self._speed = min(1.0, max(said.remaining / refill, _SLOWEST))
-            self._speed_until = self._time() + said.reset_s
+            self._slowed = min(1.0, max(said.remaining / refill, _SLOWEST))
+            self._slowed_until = self._time() + said.reset_s
 
     def lately(self) -> tuple[float, float]:
         """Units let through in the last seconds or since the last refusal, and in how many seconds."""

@@ -40,6 +40,8 @@ class Recent:
 
     def _forward(self, now: float) -> int:
         second = int(now)
+        if second == self._last:
+            return second
         for passed in range(max(self._last + 1, second - _SECONDS + 1), second + 1):
             self._amounts[passed % _SECONDS] = 0.0
         self._last = max(self._last, second)

@@ -120,8 +120,9 @@ def main() -> None:
             shared = Provider(600, 600_000, window_s=window, headers=headers, stolen=0.5)
             said = "headers" if headers else "silent"
             score(f"{said}, half stolen, bucket of {window:g} s", shared, RateLimiter(), sizes(300, 700), seconds=600)
-    for name, limits in (("no limits", {}), ("all four limits", {"rpm": 1e9, "tpm": 1e12})):
-        print(f"{name:44} {asyncio.run(overhead(20_000, **limits)):.1f} us a reservation and its settling")
+    for name, limits in (("no limits", {}), ("requests and tokens limited", {"rpm": 1e9, "tpm": 1e12})):
+        best = min(asyncio.run(overhead(5_000, **limits)) for _ in range(9))
+        print(f"{name:44} {best:.1f} us a reservation and its settling")
 
 
 if __name__ == "__main__":

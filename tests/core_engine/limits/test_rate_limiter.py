@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import math
+import random
 
 import pytest
 
@@ -373,3 +374,29 @@ def test_the_snapshot_tells_use_share_and_who_waits():
 def test_a_snapshot_before_the_first_request_is_fine():
     assert [state.bucket for state in RateLimiter(rpm=5, tpm=10).snapshot()] == ["all", "all"]
     assert RateLimiter().snapshot() == []
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_any_mix_of_limits_headers_and_refusals_lets_every_request_through_in_the_end(seed):
+    async def main():
+        rng = random.Random(seed)
+        limiter = RateLimiter(rpm=rng.choice([None, rng.uniform(30, 3_000)]), tpm=rng.choice([None, 1e5]))
+
+        async def ask():
+            reservation = await limiter.reserve(CHAT, rng.randint(0, 9_000))
+            await asyncio.sleep(rng.uniform(0, 2))
+            if rng.random() < 0.2:
+                limiter.pause(CHAT, rng.choice([0, -1, 0.3, 4, math.nan]), "429")
+            limiter.observe(
+                CHAT,
+                {
+                    "x-ratelimit-limit-tokens": str(rng.randint(90_000, 200_000)),
+                    "x-ratelimit-remaining-tokens": str(rng.randint(0, 90_000)),
+                    "x-ratelimit-reset-tokens": f"{rng.randint(0, 60)}s",
+                },
+            )
+            reservation.settle(rng.choice([None, 0, 500, 20_000]))
+
+        await asyncio.wait_for(asyncio.gather(*(ask() for _ in range(100))), 24 * 3_600)
+
+    run(main())
