@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from core_engine.errors import StoreError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# A reply that is no JSON at all leaves the client as the decoder's own error.
+_FAILURES = (ApiException, QdrantException, TimeoutError, json.JSONDecodeError)
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
@@ -37,7 +41,7 @@ class PatientCalls:
         while True:
             try:
                 return await call(*args, **kwargs)
-            except (ApiException, QdrantException, TimeoutError) as error:
+            except _FAILURES as error:
                 wait = max(pause, _asked_to_wait(error))
                 if not _passing(error) or self.clock() + wait > give_up_at:
                     raise StoreError(self._explanation(error)) from error

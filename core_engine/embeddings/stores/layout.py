@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import struct
 from typing import Any
@@ -25,7 +26,7 @@ def slug(model: str | None, dimensions: int | None) -> str:
 
 
 def dense_vector(point: Point, dimensions: int | None) -> list[float] | None:
-    """The point's dense vector; None where it has none. Raises StoreError for one of another size than the store's."""
+    """The point's dense vector; None where it has none. Raises StoreError for one that the store can't hold."""
     if point.dense is None:
         return None
     size = len(point.dense) // 4
@@ -34,7 +35,10 @@ def dense_vector(point: Point, dimensions: int | None) -> list[float] | None:
             f"chunk {point.id}: its vector has {size} dimensions where the store has {dimensions or 'none'}; "
             "the embedding model answers otherwise than it did; run `kg doctor`"
         )
-    return list(struct.unpack(f"<{size}f", point.dense))
+    vector = list(struct.unpack(f"<{size}f", point.dense))
+    if not math.isfinite(sum(vector)):
+        raise StoreError(f"chunk {point.id}: its vector holds what is no number; run `kg doctor`")
+    return vector
 
 
 def storable(value: Any) -> Any:

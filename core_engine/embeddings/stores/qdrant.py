@@ -7,14 +7,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from qdrant_client import AsyncQdrantClient, models
 
+from core_engine.embeddings.stores.address import header_value, without_login
 from core_engine.embeddings.stores.calls import PatientCalls
 from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, slug, storable
 from core_engine.embeddings.stores.ranking import depth, fuse
-from core_engine.errors import SettingsError, StoreError
+from core_engine.errors import StoreError
 from core_engine.types import Hit, Point, SparseVector, StoreMark
 
 # The mark is a point without vectors: no search finds it, a snapshot carries it, deleting the collection deletes it.
@@ -22,12 +22,12 @@ _MARK_ID = "7a1d0f9e-6b67-5d61-8000-6b672d6d6172"
 _MARK_KEY = "kg_store"
 _NO_MARK = models.Filter(must_not=[models.HasIdCondition(has_id=[_MARK_ID])])
 
-# 256 points a request, 4 requests in flight: 4,700 points/s against 3,000 one by one. A server takes 32 MB at most.
+# 256 points a request, 4 requests in flight: 4,700 points/s against 3,000 one by one. A request takes some ten times its
+# size in memory (lists of floats, JSON), and a server at most 32 MB.
 _POINTS_A_REQUEST = 256
-_BYTES_A_REQUEST = 16_000_000
+_BYTES_A_REQUEST = 4_000_000
 _IN_FLIGHT = 4
 _TIMEOUT_S = 30
-_DEFAULT_PORT = 6333
 
 
 class QdrantVectorStore:
@@ -50,9 +50,9 @@ class QdrantVectorStore:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._base_url, self._login = _without_login(url)
+        self._base_url, self._login = without_login(url)
         self.name = f"qdrant {self._base_url}"
-        self._api_key = api_key
+        self._api_key = header_value(api_key)
         self._alias = collection
         self._collection = f"{collection}__{slug(model, dimensions)}"
         self._dimensions = dimensions
@@ -271,17 +271,3 @@ def _bytes_in_json(point: Point) -> int:
     """A guess that is rather too high: 22 characters a float, up to 6 a character of text."""
     texts = sum(len(value) for value in point.payload.values() if isinstance(value, str))
     return 500 + 6 * texts + 34 * len(point.sparse.indices) + 22 * (len(point.dense or b"") // 4)
-
-
-def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL with its port and without user and password, and those two."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError("the address of the Qdrant server (QDRANT_URL) must look like http://host:6333")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    return f"{parts.scheme}://{host}:{port or _DEFAULT_PORT}{parts.path.rstrip('/')}", login

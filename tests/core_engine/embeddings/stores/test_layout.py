@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 
 import pytest
 
@@ -42,3 +43,9 @@ def test_a_dense_vector_is_little_endian_float32_of_the_stores_size():
     for dense, dimensions in ((b"\x00" * 8, 3), (b"\x00" * 7, 1), (b"\x00" * 8, None)):
         with pytest.raises(StoreError, match="chunk x"):
             dense_vector(Point("x", nothing, dense, {}), dimensions)
+
+
+def test_a_vector_with_what_is_no_number_is_refused():
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(StoreError, match="no number"):
+            dense_vector(Point("x", SparseVector((), ()), struct.pack("<2f", 1.0, bad), {}), 2)

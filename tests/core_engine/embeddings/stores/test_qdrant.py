@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -185,7 +187,7 @@ async def test_large_points_travel_in_smaller_requests(make, qdrant_face):
     store = make()
     await store.open()
     qdrant_face.behave()
-    await store.upsert([chunk(n, "budget " * 150_000) for n in range(1, 5)])
+    await store.upsert([chunk(n, "budget " * 40_000) for n in range(1, 5)])
     assert qdrant_face.requests == 2
     assert await store.count() == 4
 
@@ -263,9 +265,41 @@ async def test_a_server_that_is_not_there_is_said_at_once_without_the_password_i
     assert clock.sleeps == []
 
 
-async def test_something_else_at_the_address_is_not_taken_for_qdrant(qdrant_face):
-    with pytest.raises(StoreError, match=r"404|does not answer as Qdrant"):
-        await QdrantVectorStore(qdrant_face.url + "/elsewhere", None, "kg_x", None, None).open()
+class WebPage(BaseHTTPRequestHandler):
+    """Any web server: answers all with 200 and its own content."""
+
+    content = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_args: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.mark.parametrize("content", [b"<html>It works!</html>", b"", b"{}", b"null", b'{"title": "x"}'])
+async def test_another_server_at_the_address_is_not_taken_for_qdrant(content):
+    page = type("Page", (WebPage,), {"content": content})
+    with ThreadingHTTPServer(("127.0.0.1", 0), page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(StoreError, match="does not answer as Qdrant does"):
+                await QdrantVectorStore(f"http://127.0.0.1:{server.server_port}", None, "kg_x", None, None).open()
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_key_that_no_header_can_hold_is_refused_unseen():
+    for key in ("s3cr3t\nx", "s3cr3t\x00", "s3cr3té"):
+        with pytest.raises(SettingsError) as refused:
+            QdrantVectorStore("http://host", key, "kg_x", None, None)
+        assert "s3cr3t" not in str(refused.value)
+    assert QdrantVectorStore("http://host", "s3cr3t\n", "kg_x", None, None)._api_key == "s3cr3t"
 
 
 @pytest.mark.parametrize(
