@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-import httpx
+from pydantic import ValidationError
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
@@ -71,7 +71,7 @@ def _passing(error: Exception) -> bool:
         status = error.status_code or 0
         return status >= 500 or status in {408, 429}
     if isinstance(error, ResponseHandlingException):
-        return isinstance(error.source, httpx.TransportError)
+        return not isinstance(error.source, ValidationError)
     return isinstance(error, (ResourceExhaustedResponse, TimeoutError))
 
 
