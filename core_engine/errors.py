@@ -21,6 +21,8 @@ credentials into one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from core_engine.types import Usage
 
 
@@ -71,11 +73,12 @@ class ModelError(KGError):
     """A request to a model failed.
 
     `kind` is a short word for reports (`timeout`, `rate_limited`, ...). Where the provider answered all the same,
-    `usage` is what it will bill and `reply` the answer as it came.
+    `usage` is what it will bill and `reply` the answer as it came; `headers` are those of a refusal.
     """
 
     usage: Usage | None = None
     reply: bytes | None = None
+    headers: Mapping[str, str] | None = None
 
     def __init__(
         self, message: str, *, kind: str, status: int | None = None, retry_after_s: float | None = None

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -38,6 +39,14 @@ _VECTOR_PAGE = 512
 _GIVE_UP_AFTER_S = 60.0
 
 _KINDS = {DOCUMENT: "documents", ENTITY: "entities", CHUNK: "chunks", RELATIONSHIP: "relationships"}
+
+
+_READ_ROWS: tuple[tuple[int, Callable[[sqlite3.Connection, Sequence[bytes]], Mapping[bytes, Any]]], ...] = (
+    (DOCUMENT, rows.document_rows),
+    (ENTITY, rows.entity_rows),
+    (CHUNK, rows.chunk_rows),
+    (RELATIONSHIP, rows.relationship_rows),
+)
 
 
 class Deriver(Protocol):
@@ -115,9 +124,19 @@ class Projector:
         self._from_nothing = from_nothing
         self._wake = threading.Event()
         self._ending = False
+        self._hurry = False
         self._thread: threading.Thread | None = None
         self._begun = {"graph": False, "vectors": False}
         self.result = Projection()
+
+    @property
+    def store_names(self) -> dict[str, str]:
+        """How the report names the stores."""
+        graph_store, vector_store = self._graph_store, self._vector_store
+        return {
+            "graph_store": graph_store.name if graph_store else "none",
+            "vector_store": vector_store.name if vector_store else "none",
+        }
 
     def start(self) -> None:
         """Open the stores and begin to follow. Raises StoreError if a store can't be opened."""
@@ -126,9 +145,10 @@ class Projector:
         self._thread.start()
         opened.result()
 
-    def finish(self) -> Projection:
-        """Project what is left, close the stores, and say what was done. Raises only for our own mistakes."""
+    def finish(self, *, hurry: bool = False) -> Projection:
+        """Project what is left (nothing more, in a hurry), close the stores, and say what was done."""
         self._ending = True
+        self._hurry = hurry
         self._wake.set()
         if self._thread:
             self._thread.join()
@@ -150,9 +170,11 @@ class Projector:
             opened.set_result(None)
             while not self._ending:
                 await asyncio.to_thread(self._wake.wait, _EVERY_S)
+                if not self._ending:
+                    await self._cycle()
+            if not self._hurry:
+                self._derive_together()
                 await self._cycle()
-            self._derive_together()
-            await self._cycle()
             await self._take_stock()
         finally:
             await self._close()
@@ -255,16 +277,11 @@ class Projector:
             if upto <= state.synced:
                 return
             gone: dict[int, list[bytes]] = {}
-            for kind, read_rows in (
-                (DOCUMENT, rows.document_rows),
-                (ENTITY, rows.entity_rows),
-                (CHUNK, rows.chunk_rows),
-                (RELATIONSHIP, rows.relationship_rows),
-            ):
+            for kind, read_rows in _READ_ROWS:
                 gone[kind] = []
                 size = _CHUNK_PAGE if kind == CHUNK else _GRAPH_PAGE
                 for page in stores.changed_units(db, state.no, kind, state.synced, upto, size):
-                    found: dict[bytes, Any] = read_rows(db, [key for key, _ in page])  # type: ignore[assignment]
+                    found = read_rows(db, [key for key, _ in page])
                     gone[kind] += [key for key, before in page if before is not None and key not in found]
                     await self._write_page(store, state.no, kind, page, found)
             for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
@@ -279,11 +296,11 @@ class Projector:
         number: int,
         kind: int,
         page: Sequence[tuple[bytes, bytes | None]],
-        found: dict[bytes, Any],
+        found: Mapping[bytes, Any],
     ) -> None:
         written = self.result.graph
         marks: list[tuple[bytes, bytes]] = []
-        changed = []
+        changed: list[Any] = []
         new = 0
         for key, before in page:
             row = found.get(key)
@@ -306,7 +323,7 @@ class Projector:
     async def _delete_page(self, store: GraphStore, number: int, kind: int, keys: Sequence[bytes]) -> None:
         written = self.result.graph
         await self._begin("graph")
-        ids = tuple(_public_id(kind, key) for key in keys)
+        ids: Any = tuple(_public_id(kind, key) for key in keys)
         await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
         written.calls += 1
         self._ledger.write(stores.mark_written, number, kind, (), keys)

@@ -128,7 +128,8 @@ class Asker:
 
         call, reply = await self._ask(question, at_most, prompt + room.expected(count), send, store)
         self._counter.observe(len(system) + len(user), reply.usage.prompt)
-        room.observe(count, reply.usage.completion)
+        if reply.finish_reason != "length":
+            room.observe(count, reply.usage.completion)
         return Answered(call.id, reply)
 
     async def embed(self, question: Question, texts: Sequence[str]) -> None:
@@ -236,6 +237,8 @@ class Asker:
                     await store(call, reply)
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
+                    if error.headers is not None:
+                        office.limiter.observe(self._lane, error.headers)
                     spent = await self._failed(call, error, ceiling)
                     raise
                 finally:

@@ -211,7 +211,9 @@ class Client:
             cause = error.__cause__ or error
             raise PassingFailure(f"{self.endpoint.label}: {_short(str(cause))}", kind="connection") from error
         except openai.APIStatusError as error:
-            raise self._by_status(error, arguments) from error
+            told = self._by_status(error, arguments)
+            told.headers = error.response.headers
+            raise told from error
         except (openai.OpenAIError, ValueError) as error:
             raise PassingFailure(f"{self.endpoint.label}: broken reply: {_short(str(error))}", kind="broken") from error
 

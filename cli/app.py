@@ -1,0 +1,98 @@
+"""The `kg` command: names its subcommands, loads the one that is called, and turns our errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from core_engine.errors import KGError, LedgerError, ServiceRefused, SettingsError, StoreError, WorkspaceLocked
+
+# name → (module, what it is for). Only the module of the command that is called is imported.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "process": ("cli.process", "Turn transcripts into a graph and vectors: the main job."),
+    "report": ("cli.reports", "Show what a run did and what it cost."),
+    "runs": ("cli.reports", "List the runs of a workspace."),
+    "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),
+    "search": ("cli.look", "Find chunks and entities by words."),
+    "export": ("cli.look", "Write the whole graph to a file."),
+    "dead-letters": ("cli.mend", "List what failed for good, and why."),
+    "retry": ("cli.process", "Ask again about what failed."),
+    "rebuild": ("cli.mend", "Make the stores again from the ledger, for free."),
+    "config": ("cli.setup", "Show each setting and where it comes from."),
+    "doctor": ("cli.setup", "Check keys, endpoints and stores before a night's run."),
+}
+
+
+class Lazy(TyperGroup):
+    """A group that imports a command when it is called, and for its help knows only the sentence above."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signature is Typer's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, summary = COMMANDS[cmd_name]
+        called = next((word for word in sys.argv[1:] if word in COMMANDS), None)
+        if called != cmd_name and ctx.resilient_parsing is False and called is None:
+            return _placeholder(cmd_name, summary)
+        app: typer.Typer = importlib.import_module(module).app
+        return typer.main.get_group(app).get_command(ctx, cmd_name)
+
+
+def _placeholder(name: str, summary: str) -> Any:
+    app = typer.Typer(add_completion=False)
+    app.command(name, help=summary)(lambda: None)
+    return typer.main.get_command(app)
+
+
+app = typer.Typer(
+    cls=Lazy,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turns transcripts into a knowledge graph, in bulk.",
+)
+
+
+@app.callback()
+def main() -> None:
+    """Turns transcripts into a knowledge graph, in bulk."""
+
+
+def exit_code_of(error: KGError) -> int:
+    """DESIGN's exit codes."""
+    if isinstance(error, WorkspaceLocked):
+        return 4
+    if isinstance(error, StoreError | ServiceRefused | LedgerError) and not isinstance(error, SettingsError):
+        return 5
+    return 1
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    usage_error = typer.BadParameter.__bases__[0]  # Typer brings click along privately; this is its UsageError
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except KGError as error:
+        print(f"kg: {printable(str(error))}", file=sys.stderr)
+        code = exit_code_of(error)
+    except usage_error as error:  # type: ignore[misc]
+        error.show()  # type: ignore[attr-defined]
+        code = 1
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): that is no error of ours.
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would act on; line breaks stay."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)

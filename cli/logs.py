@@ -1,0 +1,93 @@
+"""Logs: JSON lines in the run's file and where stderr is no terminal, short lines where it is one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+import orjson
+
+_FIELDS = ("run_id", "batch_id", "call_id", "chunk_ids", "path", "status", "stage", "duration_s", "tokens", "error_kind")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: ts, level, logger, msg, run_id, and what the record carries of our fields."""
+
+    def __init__(self, run: str, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._run = run
+        self._secrets = _worth_hiding(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": record.getMessage(),
+            "run_id": self._run,
+        }
+        said |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
+        if record.exc_info:
+            said["traceback"] = self.formatException(record.exc_info)
+        line = orjson.dumps(said, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return _without(line, self._secrets)
+
+
+class Short(logging.Formatter):
+    """A line for a person, without anything that a terminal would act on."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._secrets = _worth_hiding(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = _without(record.getMessage(), self._secrets)
+        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        mark = {"WARNING": "! ", "ERROR": "✗ ", "CRITICAL": "✗ "}.get(record.levelname, "")
+        return f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {mark}{text}"
+
+
+def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, stream: TextIO | None = None) -> None:
+    """Send our log to stderr. Other libraries' logs are only heard with `verbose`, from warnings on."""
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Short(secrets) if stream.isatty() else JsonLines(run, secrets))
+    handler.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    ours = logging.getLogger("kg")
+    ours.setLevel(logging.DEBUG)
+    ours.propagate = False
+    ours.handlers = [handler]
+    for name in ("core_engine", "metrics", "cli"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+        logger.handlers = [handler]
+    logging.getLogger().handlers = [logging.NullHandler()]
+
+
+def to_file(path: Path, run: str, secrets: Iterable[str]) -> logging.Handler:
+    """Send our log to a file of 0600 as well; remove the handler when the run is over."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    handler = logging.StreamHandler(os.fdopen(descriptor, "a", encoding="utf-8"))
+    handler.setFormatter(JsonLines(run, secrets))
+    handler.setLevel(logging.DEBUG)
+    for name in ("kg", "core_engine", "metrics", "cli"):
+        logging.getLogger(name).addHandler(handler)
+    return handler
+
+
+def _worth_hiding(secrets: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({s for s in secrets if s and len(s) > 3}, key=len, reverse=True))
+
+
+def _without(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        if secret in text:
+            text = text.replace(secret, "(secret)")
+    return text

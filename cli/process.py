@@ -1,0 +1,326 @@
+"""`kg process` and `kg retry`: the main job, and asking again about what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from cli import options
+from cli.live import shown
+from cli.logs import to_file, to_stderr
+from cli.sources import load
+from cli.wiring import Parts, prices_of, remember_capabilities, wire
+from core_engine.errors import KGError, SettingsError
+from core_engine.ledger import documents, questions
+from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.lock import RunLock
+from core_engine.ledger.runs import finish
+from core_engine.planner import Plan
+from core_engine.progress import Progress
+from core_engine.session import Outcome, begin, new_run_id, work
+from core_engine.settings import Settings, without_credentials
+from kg_batch import __version__
+from metrics.observers.json_log import JsonLog
+from metrics.observers.totals import Totals
+from metrics.render import markdown, summary
+from metrics.report import Surroundings, build, to_json
+
+app = typer.Typer(add_completion=False)
+log = logging.getLogger("kg")
+
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+@app.command(no_args_is_help=True)
+def process(
+    paths: Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; - reads standard input.")] = None,
+    transcripts_dir: Annotated[str | None, typer.Option("--transcripts-dir", help="A folder, like PATHS.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Glob to leave out.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N chunks only.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Take out documents whose files are gone.")] = False,
+    rechunk: Annotated[bool, typer.Option("--rechunk", help="Cut unchanged documents anew.")] = False,
+    workspace: options.Workspace = None,
+    max_concurrent: options.MaxConcurrent = None,
+    batch_size: options.BatchSize = None,
+    rpm: options.Rpm = None,
+    tpm: options.Tpm = None,
+    embedding_rpm: options.EmbeddingRpm = None,
+    embedding_tpm: options.EmbeddingTpm = None,
+    max_cost: options.MaxCost = None,
+    yes: options.Yes = None,
+    chunk_size: options.ChunkSize = None,
+    clean: options.Clean = None,
+    extractor: options.Extractor = None,
+    embedder: options.Embedder = None,
+    no_model: options.NoModel = None,
+    model: options.Model = None,
+    embedding_model: options.EmbeddingModel = None,
+    dimensions: options.Dimensions = None,
+    base_url: options.BaseUrl = None,
+    embedding_base_url: options.EmbeddingBaseUrl = None,
+    temperature: options.Temperature = None,
+    reasoning_effort: options.ReasoningEffort = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
+    ontology: options.OntologyFile = None,
+    prices: options.Prices = None,
+    graph_store: options.GraphStore = None,
+    vector_store: options.VectorStore = None,
+    home: options.Home = None,
+    output_dir: options.OutputDir = None,
+    log_file: options.LogFile = None,
+    config: options.Config = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Turn transcripts into a graph and vectors, and report what it took.
+
+    What a model has answered is never paid for twice: the same command again asks only about what is new.
+    """
+    arguments = {k: v for k, v in locals().items() if k in Settings.__dataclass_fields__}
+    settings = load(arguments, config=config).settings
+    given = (*(paths or ()), *((transcripts_dir,) if transcripts_dir else ()))
+    plan = _plan(settings, given, tuple(exclude or ()), limit=limit, prune=prune, rechunk=rechunk)
+    _check_paths(plan)
+    raise typer.Exit(_run(settings, plan, "process", json=json, quiet=quiet, verbose=verbose))
+
+
+@app.command()
+def retry(
+    reason: Annotated[list[str] | None, typer.Option("--reason", help="Only these reasons.")] = None,
+    chunk: Annotated[list[str] | None, typer.Option("--chunk", help="Only these chunks (ids).")] = None,
+    workspace: options.Workspace = None,
+    max_concurrent: options.MaxConcurrent = None,
+    batch_size: options.BatchSize = None,
+    max_cost: options.MaxCost = None,
+    yes: options.Yes = None,
+    model: options.Model = None,
+    embedding_model: options.EmbeddingModel = None,
+    base_url: options.BaseUrl = None,
+    embedding_base_url: options.EmbeddingBaseUrl = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
+    ontology: options.OntologyFile = None,
+    graph_store: options.GraphStore = None,
+    vector_store: options.VectorStore = None,
+    home: options.Home = None,
+    output_dir: options.OutputDir = None,
+    config: options.Config = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Ask again about dead letters: all of them, or by reason or chunk. A success clears them."""
+    arguments = {k: v for k, v in locals().items() if k in Settings.__dataclass_fields__}
+    settings = load(arguments, config=config).settings
+    if not settings.ledger_path.exists():
+        raise SettingsError(f"workspace {settings.workspace!r} holds nothing yet: `kg process PATHS` first")
+    plan = _plan(settings, (), ())
+
+    def revive(ledger: Ledger) -> None:
+        with ledger.reading() as db:
+            letters = questions.dead_letters(db)
+            named = [(letter, documents.chunk_label(db, letter.chunk)[0]) for letter in letters]
+        chosen = [
+            letter.question
+            for letter, identity in named
+            if (not reason or letter.reason in reason) and (not chunk or identity in chunk)
+        ]
+        ledger.write(questions.revive, chosen)
+        log.info("%d of %d dead letters are asked again", len(chosen), len(letters))
+
+    code = _run(settings, plan, "retry", json=json, quiet=quiet, verbose=verbose, prepare=revive)
+    raise typer.Exit(code)
+
+
+def _plan(
+    settings: Settings,
+    paths: tuple[str, ...],
+    exclude: tuple[str, ...],
+    *,
+    limit: int | None = None,
+    prune: bool = False,
+    rechunk: bool = False,
+) -> Plan:
+    return Plan(
+        workspace=settings.workspace,
+        paths=paths,
+        exclude=exclude,
+        chunk_size=settings.chunk_size,
+        clean=settings.clean,
+        batch_size=settings.batch_size,
+        limit=limit,
+        prune=prune,
+        rechunk=rechunk,
+    )
+
+
+def _check_paths(plan: Plan) -> None:
+    """Nothing to read is the command's fault, and is said before anything is made."""
+    from core_engine.readers.sources import Source, discover
+
+    if not plan.paths:
+        raise SettingsError("give PATHS: files, folders or globs of transcripts, or - for standard input")
+    troubles = []
+    for found in discover(plan.paths, plan.exclude):
+        if isinstance(found, Source):
+            return
+        troubles.append(str(found))
+    said = "; ".join(troubles[:3]) or f"nothing to read in {', '.join(plan.paths)}"
+    raise SettingsError(f"{said}: name files or folders that hold transcripts")
+
+
+def _run(
+    settings: Settings,
+    plan: Plan,
+    command: str,
+    *,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    prepare: Callable[[Ledger], None] | None = None,
+) -> int:
+    """One run with its lock, ledger, log and report. The exit code."""
+    now = time.time()
+    run = new_run_id(now)
+    secrets = [s for s in (settings.api_key, settings.embedding_api_key, settings.neo4j_password, settings.qdrant_api_key) if s]
+    secrets += list(settings.headers.values())
+    to_stderr(run, secrets, quiet=quiet, verbose=verbose)
+    with RunLock(settings.lock_path), Ledger(settings.ledger_path) as ledger:
+        _ask_consent(settings, ledger)
+        folder = settings.run_folder(run)
+        handler = to_file(Path(settings.log_file) if settings.log_file else folder / "run.log", run, secrets)
+        try:
+            if prepare:
+                prepare(ledger)
+            report, code = asyncio.run(_work(settings, plan, ledger, run, command, now, quiet=quiet))
+            _write_report(folder, report)
+        finally:
+            for name in ("kg", "core_engine", "metrics", "cli"):
+                logging.getLogger(name).removeHandler(handler)
+            handler.close()
+    if json:
+        sys.stdout.write(to_json(report).decode() + "\n")
+    else:
+        print(summary(report))
+        print(f"  report     {folder / 'report.md'}")
+    return code
+
+
+async def _work(
+    settings: Settings, plan: Plan, ledger: Ledger, run: str, command: str, now: float, *, quiet: bool
+) -> tuple[dict[str, Any], int]:
+    progress, totals = Progress(), Totals()
+    parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()])
+    stores = {"graph_store": "none", "vector_store": "none"}
+    await asyncio.to_thread(parts.projector.start)
+    stores |= parts.projector.store_names
+    recovered = begin(ledger, run, command, settings.shown(), now)
+    log.info(
+        "%s %s: extractor %s, embedder %s, graph %s, vectors %s",
+        command,
+        settings.workspace,
+        parts.names["extractor"],
+        parts.names["embedder"],
+        stores["graph_store"],
+        stores["vector_store"],
+    )
+    outcome = Outcome(run, command, now, recovered, progress, parts.projector.result)
+    try:
+        async with shown(parts, totals, quiet=quiet):
+            await work(outcome, ledger, parts.pipeline, parts.projector, on_start=lambda loop: _on_signals(loop, parts))
+    finally:
+        await parts.close()
+    remember_capabilities(parts)
+    report = _report(settings, ledger, parts, outcome, {**parts.names, **stores})
+    ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+    return report, outcome.exit_code
+
+
+def _report(
+    settings: Settings, ledger: Ledger, parts: Parts, outcome: Outcome, names: dict[str, str]
+) -> dict[str, Any]:
+    models = {"extract": settings.model, "embed": settings.embedding_model}
+    used = {client.endpoint.model for client in parts.clients}
+    about = Surroundings(
+        workspace=settings.workspace,
+        version=__version__,
+        settings=settings.shown(),
+        parts=names,
+        limits=parts.limiter.snapshot(),
+        stepped_down=parts.stepped_down(),
+        warnings=parts.deriver.warnings,
+        price_sources={m: parts.prices.source(m, stage) for stage, m in models.items() if m in used},
+    )
+    with ledger.reading() as db:
+        return build(db, outcome, about, prices_of(settings))
+
+
+def _write_report(folder: Path, report: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("report.json", to_json(report) + b"\n"), ("report.md", markdown(report).encode())):
+        descriptor = os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, parts: Parts) -> None:
+    """Once: take no new work and finish what is in flight. Twice: stop now."""
+    task = asyncio.current_task()
+    asked = 0
+
+    def stop() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            left = parts.progress.to_buy - parts.progress.chunks_done
+            log.warning("stopping: what is in flight is finished, %d chunks are left for the next run; again: stop now", left)
+            parts.pipeline.stop("interrupted", "stopped by hand; the same command goes on from here")
+        elif task:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows' event loop has no signal handlers; there Ctrl-C raises KeyboardInterrupt, which cancels the task.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop)
+
+
+def _ask_consent(settings: Settings, ledger: Ledger) -> None:
+    """The first time that a workspace's text is about to leave this machine, a terminal is asked."""
+    remote = []
+    if settings.extractor_used == "openai":
+        remote.append(settings.base_url or "https://api.openai.com/v1")
+    if settings.embedder_used == "openai":
+        remote.append(settings.embedding_base_url or settings.base_url or "https://api.openai.com/v1")
+    if settings.graph_store_used == "neo4j" and settings.neo4j_uri:
+        remote.append(settings.neo4j_uri)
+    if settings.vector_store_used == "qdrant" and settings.qdrant_url:
+        remote.append(settings.qdrant_url)
+    for url in dict.fromkeys(without_credentials(url) for url in remote):
+        if urlsplit(url).hostname in _LOCAL:
+            continue
+        key = f"may send to {url}"
+        with ledger.reading() as db:
+            if db.execute("SELECT 1 FROM meta WHERE key = ?", (key,)).fetchone():
+                continue
+        if not settings.yes and sys.stdin.isatty():
+            question = f"The text of workspace {settings.workspace!r} will be sent to {url}. Go on?"
+            if not typer.confirm(question, err=True):
+                raise KGError("nothing was sent: --no-model, --graph-store and --vector-store keep everything here")
+        ledger.write(_save, key)
+
+
+def _save(db: Any, key: str) -> None:
+    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, 'yes')", (key,))

@@ -1,0 +1,120 @@
+"""Reads the settings from where people put them, and remembers where each came from."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from dotenv import dotenv_values
+
+from core_engine.errors import SettingsError
+from core_engine.settings import Settings, flag
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and per name where the value came from: `--flag`, a variable, a file, or `default`."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, config: str | None = None) -> Loaded:
+    """Settings from flags > environment > kg.toml > .env > defaults. Raises SettingsError naming the place."""
+    environ = os.environ if environ is None else environ
+    dotenv = {name: value for name, value in dotenv_values(".env").items() if value} if Path(".env").is_file() else {}
+    toml, toml_path = _toml(config or environ.get("KG_CONFIG"))
+    types = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for item in fields(Settings):
+        name = item.name
+        names = (f"KG_{name.upper()}", *item.metadata.get("env", ()))
+        found = _first(name, names, flags, environ, toml, toml_path, dotenv)
+        if found is None:
+            origins[name] = "default"
+            continue
+        value, origins[name] = found
+        values[name] = _as_type(value, types[name], origins[name])
+    return Loaded(Settings(**values), origins)
+
+
+def _first(
+    name: str,
+    variables: tuple[str, ...],
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    toml: Mapping[str, Any],
+    toml_path: str,
+    dotenv: Mapping[str, str | None],
+) -> tuple[Any, str] | None:
+    if flags.get(name) is not None:
+        return flags[name], flag(name)
+    for variable in variables:
+        if environ.get(variable):
+            return environ[variable], variable
+    if name in toml:
+        return toml[name], f"{toml_path}: {name}"
+    for variable in variables:
+        if dotenv.get(variable):
+            return dotenv[variable], f".env: {variable}"
+    return None
+
+
+def _toml(given: str | None) -> tuple[dict[str, Any], str]:
+    path = Path(given or "kg.toml")
+    if not path.is_file():
+        if given:
+            raise SettingsError(f"--config {given}: there is no such file")
+        return {}, ""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: {error}: mend it, or name another file with --config") from error
+    known = {item.name for item in fields(Settings)}
+    for key in content:
+        if key.replace("-", "_") not in known:
+            raise SettingsError(f"{path}: {key!r} is no setting: `kg config` lists them all")
+    return {key.replace("-", "_"): value for key, value in content.items()}, str(path)
+
+
+def _as_type(value: Any, wanted: Any, origin: str) -> Any:
+    """The value as the setting's type; text from the environment is read as such."""
+    kinds = [kind for kind in get_args(wanted) or (wanted,) if kind is not NoneType]
+    kind = kinds[0]
+    try:
+        if kind is bool:
+            return _as_bool(value)
+        if kind in {int, float}:
+            if isinstance(value, bool):
+                raise ValueError
+            number = kind(value)
+            if isinstance(value, float) and number != value:
+                raise ValueError
+            return number
+        if kind is str:
+            if not isinstance(value, str):
+                raise ValueError
+            return value
+    except (ValueError, TypeError) as error:
+        kinds_in_words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        raise SettingsError(f"{origin}: {value!r} should be {kinds_in_words[kind]}") from error
+    if isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values()):
+        return dict(value)
+    raise SettingsError(f"{origin}: should be a table of texts")
+
+
+def _as_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError

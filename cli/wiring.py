@@ -1,0 +1,306 @@
+"""Puts the concrete parts together: the one place that knows which class stands behind which port."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core_engine.errors import SettingsError
+from core_engine.kg.deriving import AnswerDeriver
+from core_engine.kg.extractor import Extractor, ModelExtractor, RulesExtractor
+from core_engine.kg.ontology import Ontology
+from core_engine.kg.prompt import ExtractionPrompt
+from core_engine.kg.rules.extractor import RULES_VERSION
+from core_engine.keys import Spec
+from core_engine.ledger import questions
+from core_engine.ledger.ledger import Ledger
+from core_engine.limits.rate_limiter import RateLimiter
+from core_engine.pipeline import Pipeline
+from core_engine.planner import Asked, Plan, Planner
+from core_engine.ports import GraphStore, Observer, VectorStore
+from core_engine.progress import Progress
+from core_engine.projector import Projector
+from core_engine.settings import Settings
+from metrics.budget import RunBudget
+from metrics.prices import Prices
+
+if TYPE_CHECKING:
+    from core_engine.llm.asker import Asker, Office
+    from core_engine.llm.client import Capabilities, Client, Endpoint
+
+# The sizes of vectors that are known before the first reply.
+_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
+_RULES_BATCH = 100  # chunks a step; rules have no requests to size
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything a run consists of."""
+
+    ledger: Ledger
+    pipeline: Pipeline
+    projector: Projector
+    limiter: RateLimiter
+    prices: Prices
+    progress: Progress
+    deriver: AnswerDeriver
+    clients: list[Client]
+    asked: Asked
+    names: dict[str, str]
+
+    async def close(self) -> None:
+        for client in self.clients:
+            await client.close()
+
+    def stepped_down(self) -> dict[str, str]:
+        """What the servers did not take, in words, by endpoint and model."""
+        said = {}
+        for client in self.clients:
+            if words := client.capabilities.said():
+                said[f"{client.endpoint.label} {client.endpoint.model}"] = words
+        return said
+
+
+def ontology_of(settings: Settings) -> Ontology:
+    return Ontology.load(Path(settings.ontology)) if settings.ontology else Ontology.default()
+
+
+def prices_of(settings: Settings) -> Prices:
+    endpoints = {"extract": settings.base_url or "", "embed": settings.embedding_base_url or settings.base_url or ""}
+    return Prices(
+        Path(settings.prices) if settings.prices else None, endpoints={k: v for k, v in endpoints.items() if v}
+    )
+
+
+def graph_store_of(settings: Settings) -> GraphStore | None:
+    used = settings.graph_store_used
+    if used == "none":
+        return None
+    if used == "embedded":
+        from core_engine.kg.stores.embedded import EmbeddedGraphStore
+
+        return EmbeddedGraphStore(settings.folder / "graph.sqlite3", settings.workspace)
+    if not settings.neo4j_uri:
+        raise SettingsError("--graph-store neo4j needs the server's address in NEO4J_URI, like bolt://localhost:7687")
+    from core_engine.kg.stores.neo4j import Neo4jGraphStore
+
+    return Neo4jGraphStore(
+        settings.neo4j_uri,
+        settings.neo4j_username,
+        settings.neo4j_password or "",
+        settings.neo4j_database or "neo4j",
+        settings.workspace,
+    )
+
+
+def vector_store_of(settings: Settings, dimensions: int | None) -> VectorStore | None:
+    """`dimensions` of the dense vectors; None for sparse ones alone."""
+    used = settings.vector_store_used
+    model = settings.embedding_model if dimensions else None
+    if used == "none":
+        return None
+    if used == "embedded":
+        from core_engine.embeddings.stores.edge import EdgeVectorStore
+
+        return EdgeVectorStore(settings.folder / "vectors", dimensions, model)
+    if not settings.qdrant_url:
+        raise SettingsError("--vector-store qdrant needs the server's address in QDRANT_URL, like http://localhost:6333")
+    from core_engine.embeddings.stores.qdrant import QdrantVectorStore
+
+    return QdrantVectorStore(
+        settings.qdrant_url, settings.qdrant_api_key, f"kg_{settings.workspace}", dimensions, model
+    )
+
+
+def specs_of(settings: Settings, prompt: ExtractionPrompt) -> tuple[Spec, Spec | None]:
+    """What is asked besides the chunks: of the extractor, and of the embedder if it is a model."""
+    if settings.extractor_used == "openai":
+        extract = Spec(
+            "extract",
+            {
+                "prompt": prompt.version,
+                "model": settings.model,
+                "temperature": settings.temperature,
+                "reasoning_effort": settings.reasoning_effort,
+                "seed": settings.seed,
+            },
+            prompt.spec_text,
+        )
+    else:
+        extract = Spec("rules", {"version": RULES_VERSION})
+    if settings.embedder_used != "openai":
+        return extract, None
+    return extract, Spec("embed", {"model": settings.embedding_model, "dimensions": settings.dimensions})
+
+
+def endpoint_of(settings: Settings, stage: str) -> Endpoint:
+    from core_engine.llm.client import Endpoint
+
+    embed = stage == "embed"
+    return Endpoint(
+        base_url=(settings.embedding_base_url if embed else None) or settings.base_url,
+        model=settings.embedding_model if embed else settings.model,
+        key=(settings.embedding_api_key if embed else None) or settings.api_key or "",
+        headers=settings.headers,
+        temperature=settings.temperature,
+        reasoning_effort=settings.reasoning_effort or None,
+        seed=settings.seed,
+        dimensions=settings.dimensions if embed else None,
+        timeout_s=settings.timeout,
+    )
+
+
+def wire(
+    settings: Settings,
+    plan: Plan,
+    ledger: Ledger,
+    run: str,
+    progress: Progress,
+    observers: Sequence[Observer],
+) -> Parts:
+    """All parts of a run, chosen by the settings. Nothing is opened or sent yet. Call it on the event loop."""
+    ontology = ontology_of(settings)
+    prompt = ExtractionPrompt(ontology)
+    extract_spec, embed_spec = specs_of(settings, prompt)
+    asked = Asked(
+        extract_spec,
+        ledger.write(questions.spec_no, extract_spec),
+        embed_spec,
+        ledger.write(questions.spec_no, embed_spec) if embed_spec else None,
+    )
+    limiter = RateLimiter(
+        rpm=settings.rpm, tpm=settings.tpm, embedding_rpm=settings.embedding_rpm, embedding_tpm=settings.embedding_tpm
+    )
+    prices = prices_of(settings)
+    clients: list[Client] = []
+    office = None
+    if extract_spec.kind == "extract" or embed_spec:
+        from core_engine.llm.asker import Office
+
+        cap = None if settings.max_cost is None else Decimal(str(settings.max_cost))
+        office = Office(
+            ledger=ledger,
+            run=run,
+            limiter=limiter,
+            pricer=prices,
+            budget=RunBudget(cap),
+            observers=observers,
+            progress=progress,
+            slots=asyncio.Semaphore(settings.max_concurrent),
+            retries=settings.retries,
+        )
+    extractor: Extractor = RulesExtractor(ledger)
+    if office and extract_spec.kind == "extract":
+        asker = _asker(office, settings, "extract", asked.extract_no, clients)
+        extractor = ModelExtractor(ledger, asker, prompt, progress)
+    embedder = None
+    if office and embed_spec and asked.embed_no is not None:
+        from core_engine.embeddings.embedder import Embedder
+
+        embedder = Embedder(ledger, _asker(office, settings, "embed", asked.embed_no, clients), progress)
+    deriver = AnswerDeriver(settings.workspace, ontology)
+    if extract_spec.kind == "rules" and embedder is None:
+        plan = _in_larger_steps(plan)
+    planner = Planner(ledger, run, plan, asked, progress)
+    dimensions = dimensions_of(settings, ledger, asked) if embed_spec else None
+    projector = projector_of(settings, ledger, deriver, dimensions)
+    pipeline = Pipeline(
+        planner,
+        extractor,
+        embedder,
+        progress,
+        max_concurrent=settings.max_concurrent,
+        batch_size=plan.batch_size,
+    )
+    names = {
+        "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
+        "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
+    }
+    return Parts(ledger, pipeline, projector, limiter, prices, progress, deriver, clients, asked, names)
+
+
+def projector_of(
+    settings: Settings,
+    ledger: Ledger,
+    deriver: AnswerDeriver,
+    dimensions: int | None,
+    *,
+    from_nothing: bool = False,
+) -> Projector:
+    from core_engine.embeddings.bm25 import Bm25Encoder
+
+    return Projector(
+        ledger,
+        settings.workspace,
+        deriver,
+        graph_store_of(settings),
+        vector_store_of(settings, dimensions),
+        Bm25Encoder(),
+        dense=dimensions is not None,
+        from_nothing=from_nothing,
+    )
+
+
+def dimensions_of(settings: Settings, ledger: Ledger, asked: Asked) -> int:
+    """The size of the embedding model's vectors: as set, as known, or as the ledger's answers have it."""
+    known = settings.dimensions or _DIMENSIONS.get(settings.embedding_model)
+    if known:
+        return known
+    with ledger.reading() as db:
+        row = db.execute(
+            "SELECT length(answer) FROM question WHERE spec = ? AND answer IS NOT NULL LIMIT 1", (asked.embed_no,)
+        ).fetchone()
+    if row:
+        return int(row[0]) // 4
+    raise SettingsError(
+        f"the size of the vectors of {settings.embedding_model!r} is not known: give it as --dimensions"
+    )
+
+
+def _asker(office: Office, settings: Settings, stage: str, spec: int, clients: list[Client]) -> Asker:
+    from core_engine.llm.asker import Asker
+    from core_engine.llm.client import Client
+    from core_engine.llm.tokens import CompletionModel, TokenCounter
+
+    endpoint = endpoint_of(settings, stage)
+    client = Client(endpoint, _capabilities(office.ledger, endpoint))
+    clients.append(client)
+    return Asker(
+        office,
+        stage,
+        client,
+        spec,
+        TokenCounter(endpoint.model),
+        CompletionModel() if stage == "extract" else None,
+    )
+
+
+def _capabilities(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
+    from core_engine.llm.client import Capabilities
+
+    with ledger.reading() as db:
+        row = db.execute("SELECT value FROM meta WHERE key = ?", (_capability_key(endpoint),)).fetchone()
+    return Capabilities.from_json(row[0]) if row else Capabilities()
+
+
+def remember_capabilities(parts: Parts) -> None:
+    """Keep what the servers turned out to take, so that the next run needn't be refused again."""
+    for client in parts.clients:
+        parts.ledger.write(_save, _capability_key(client.endpoint), client.capabilities.to_json())
+
+
+def _save(db: sqlite3.Connection, key: str, value: str) -> None:
+    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+
+
+def _capability_key(endpoint: Endpoint) -> str:
+    return f"takes {endpoint.label} {endpoint.model}"
+
+
+def _in_larger_steps(plan: Plan) -> Plan:
+    return replace(plan, batch_size=max(plan.batch_size, _RULES_BATCH))

@@ -1,0 +1,207 @@
+"""The settings of a command as one frozen value, and the table that says where each may come from.
+
+Read once, in `cli`, from flags > environment > `kg.toml` > `.env` > defaults. Nothing below reads the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from core_engine.errors import SettingsError
+
+_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _option(default: Any, *env: str, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, repr=not secret, metadata={"env": env, "secret": secret, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. Each may also be set as KG_<NAME> in the environment, and as `name` in kg.toml.
+
+    Sizes in characters, times in seconds, limits a minute, money in US dollars.
+    """
+
+    workspace: str = _option("default")
+    home: str = _option(".kg")
+    output_dir: str | None = _option(None)
+    log_file: str | None = _option(None)
+
+    max_concurrent: int = _option(20)
+    batch_size: int = _option(10)
+    chunk_size: int = _option(1200)
+    clean: bool = _option(True)
+    rpm: float | None = _option(None)
+    tpm: float | None = _option(None)
+    embedding_rpm: float | None = _option(None)
+    embedding_tpm: float | None = _option(None)
+
+    extractor: str = _option("auto", choices=("auto", "openai", "rules"))
+    embedder: str = _option("auto", choices=("auto", "openai", "bm25", "none"))
+    no_model: bool = _option(False)
+    model: str = _option("gpt-5-mini")
+    embedding_model: str = _option("text-embedding-3-small")
+    dimensions: int | None = _option(None)
+    base_url: str | None = _option(None, "OPENAI_BASE_URL")
+    embedding_base_url: str | None = _option(None)
+    api_key: str | None = _option(None, "OPENAI_API_KEY", secret=True)
+    embedding_api_key: str | None = _option(None, secret=True)
+    temperature: float = _option(0.0)
+    reasoning_effort: str = _option("low")
+    seed: int | None = _option(None)
+    timeout: float = _option(120.0)
+    retries: int = _option(6)
+    ontology: str | None = _option(None)
+    prices: str | None = _option(None)
+
+    graph_store: str = _option("auto", choices=("auto", "embedded", "neo4j", "none"))
+    vector_store: str = _option("auto", choices=("auto", "embedded", "qdrant", "none"))
+    neo4j_uri: str | None = _option(None, "NEO4J_URI")
+    neo4j_username: str = _option("neo4j", "NEO4J_USERNAME")
+    neo4j_password: str | None = _option(None, "NEO4J_PASSWORD", secret=True)
+    neo4j_database: str | None = _option(None, "NEO4J_DATABASE")
+    qdrant_url: str | None = _option(None, "QDRANT_URL")
+    qdrant_api_key: str | None = _option(None, "QDRANT_API_KEY", secret=True)
+
+    max_cost: float | None = _option(None)
+    yes: bool = _option(False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
+
+    def __post_init__(self) -> None:
+        if not _WORKSPACE.fullmatch(self.workspace):
+            raise SettingsError(
+                f"--workspace {self.workspace!r} can't be a name: letters, digits, '.', '_' and '-', 64 at most, "
+                "beginning with a letter or digit"
+            )
+        for item in fields(self):
+            choices = item.metadata.get("choices")
+            value = getattr(self, item.name)
+            if choices and value not in choices:
+                raise SettingsError(f"{flag(item.name)} {value!r}: choose one of {', '.join(choices)}")
+        for name, least, most in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise SettingsError(f"{flag(name)} must be between {least:g} and {most:g}, and is {value:g}")
+        for name, schemes in _URLS:
+            _check_url(flag(name), getattr(self, name), schemes)
+
+    # --- what "auto" means ------------------------------------------------------------------------------------------
+
+    @property
+    def extractor_used(self) -> str:
+        """openai | rules."""
+        if self.no_model:
+            return "rules"
+        if self.extractor != "auto":
+            return self.extractor
+        return "openai" if self.api_key or self.base_url else "rules"
+
+    @property
+    def embedder_used(self) -> str:
+        """openai | bm25 | none. Sparse vectors are always written beside dense ones."""
+        if self.no_model and self.embedder != "none":
+            return "bm25"
+        if self.embedder != "auto":
+            return self.embedder
+        reachable = self.api_key or self.base_url or self.embedding_base_url or self.embedding_api_key
+        return "openai" if reachable else "bm25"
+
+    @property
+    def graph_store_used(self) -> str:
+        """embedded | neo4j | none."""
+        if self.graph_store != "auto":
+            return self.graph_store
+        return "neo4j" if self.neo4j_uri else "embedded"
+
+    @property
+    def vector_store_used(self) -> str:
+        """embedded | qdrant | none."""
+        if self.vector_store != "auto":
+            return self.vector_store
+        if self.embedder_used == "none":
+            return "none"
+        return "qdrant" if self.qdrant_url else "embedded"
+
+    # --- where things lie -------------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """The workspace's folder."""
+        return Path(self.home) / self.workspace
+
+    @property
+    def ledger_path(self) -> Path:
+        return self.folder / "ledger.sqlite3"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.folder / "lock"
+
+    def run_folder(self, run: str) -> Path:
+        return Path(self.output_dir) / run if self.output_dir else self.folder / "runs" / run
+
+    def shown(self) -> dict[str, Any]:
+        """All settings as they may be shown: secrets as `set` or None, URLs without credentials."""
+        shown: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.metadata.get("secret"):
+                value = "set" if value else None
+            elif isinstance(value, str) and "://" in value:
+                value = without_credentials(value)
+            shown[item.name] = value
+        return shown
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("max_concurrent", 1, 1000),
+    ("batch_size", 1, 20),
+    ("chunk_size", 100, 100_000),
+    ("rpm", 0.001, 1e12),
+    ("tpm", 0.001, 1e12),
+    ("embedding_rpm", 0.001, 1e12),
+    ("embedding_tpm", 0.001, 1e12),
+    ("temperature", 0, 2),
+    ("timeout", 0.1, 86_400),
+    ("retries", 0, 100),
+    ("dimensions", 1, 65_536),
+    ("max_cost", 0, 1e9),
+)
+_URLS = (
+    ("base_url", ("http", "https")),
+    ("embedding_base_url", ("http", "https")),
+    ("qdrant_url", ("http", "https")),
+    ("neo4j_uri", ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")),
+)
+
+
+def flag(name: str) -> str:
+    """The option's name as the user types it, or the environment's where it has no option."""
+    if name in {"neo4j_uri", "qdrant_url"}:
+        return name.upper()
+    return "--" + name.replace("_", "-")
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user, password and query."""
+    return re.sub(r"//[^/@]*@", "//", url).split("?")[0]
+
+
+def _check_url(name: str, url: str | None, schemes: tuple[str, ...]) -> None:
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError(
+            f"{name}: {without_credentials(url)!r} is no address: it should look like {schemes[0]}://host:port"
+        )

@@ -1,0 +1,166 @@
+"""A report in words: the summary at the end of a run, and the Markdown page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Report = Mapping[str, Any]
+
+_ENDINGS = {0: "done", 1: "not started", 2: "done, with problems", 3: "stopped by the cap", 4: "not started", 5: "incomplete", 130: "stopped by hand"}
+
+
+def summary(report: Report) -> str:
+    """What a person reads at a glance: six to twenty lines."""
+    lines = [
+        f"{_ENDINGS.get(report['exit_code'], report['status'])} in {_seconds(report['wall_s'])}"
+        f"  ({report['parts'].get('extractor')}; {report['parts'].get('embedder')}; "
+        f"graph {report['parts'].get('graph_store')}; vectors {report['parts'].get('vector_store')})",
+        _row("documents", _documents(report["documents"])),
+        _row("chunks", _counts(report["chunks"], ("total", "written", "reused", "dead", "pending"))),
+        _row("graph", _graph(report)),
+        _row("model", _model(report)),
+    ]
+    if report["calls"]["chat"] or report["calls"]["embedding"]:
+        lines.append(_row("speed", _speed(report)))
+    if nothing_to_do(report):
+        lines.append("nothing was new: no model call, nothing written")
+    lines += _problems(report)
+    return "\n".join(lines)
+
+
+def nothing_to_do(report: Report) -> bool:
+    """The run found everything answered and written."""
+    bought = report["calls"]["chat"] + report["calls"]["embedding"]
+    wrote = report["graph"]["units_written"] + report["graph"]["units_deleted"] + _points(report)
+    return not bought and not wrote and report["exit_code"] == 0 and report["chunks"]["total"] > 0
+
+
+def _points(report: Report) -> int:
+    vectors = report["vectors"]
+    return int(vectors["new"] + vectors["changed"] + vectors["deleted"])
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<10} {text}"
+
+
+def _counts(values: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    first, *others = names
+    parts = [f"{values[name]:,} {name}" for name in others if values[name]]
+    return f"{values[first]:,}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _documents(values: Mapping[str, Any]) -> str:
+    return _counts(values, ("seen", "new", "changed", "renamed", "removed", "unreadable", "skipped", "vanished"))
+
+
+def _graph(report: Report) -> str:
+    graph = report["graph"]
+    relationships = graph["relationships"]
+    text = f"{graph['entities']:,} entities ({graph['entities_new']:,} new)"
+    if relationships is not None:
+        text += f", {relationships:,} relationships ({graph['relationships_new']:,} new)"
+    text += f", {graph['mentions']:,} mentions, {report['vectors']['points']:,} points"
+    if dropped := sum(graph["dropped_by_reason"].values()):
+        text += f"; {dropped:,} findings dropped by the checks"
+    return text
+
+
+def _model(report: Report) -> str:
+    calls, tokens, cost = report["calls"], report["tokens"], report["cost_usd"]
+    if not calls["chat"] and not calls["embedding"]:
+        saved = f"; reuse saved {money(cost['saved_by_reuse'])}" if cost["saved_by_reuse"] else ""
+        return f"no calls, $0{saved}"
+    text = f"{calls['chat']:,} chat and {calls['embedding']:,} embedding calls, "
+    text += f"{tokens['prompt'] + tokens['completion'] + tokens['embedding']:,} tokens, {money(cost['total'])}"
+    if cost["unpriced_calls"]:
+        text += f" + {cost['unpriced_calls']:,} calls unpriced"
+    if cost["unknown_calls"]:
+        text += f"; {cost['unknown_calls']:,} sent, answer unknown, at most {money(cost['unknown_at_most'])}"
+    if cost["saved_by_cache"]:
+        text += f"; cached tokens saved {money(cost['saved_by_cache'])}"
+    return text
+
+
+def _speed(report: Report) -> str:
+    speed, latency = report["throughput"], report["latency_s"]["chat"]
+    text = f"{speed['chunks_per_s']:,} chunks/s, {speed['tokens_per_min']:,} tokens/min, "
+    text += f"chat p50 {latency['p50']:.2f} s p95 {latency['p95']:.2f} s, peak {speed['peak_in_flight']} in flight"
+    if speed["limit_efficiency"] is not None:
+        text += f", {speed['limit_efficiency']:.0%} of the limit"
+    return text
+
+
+def _problems(report: Report) -> list[str]:
+    lines = []
+    for name, sign in (("unreadable", "unreadable"), ("skipped", "skipped")):
+        rows = report[name]
+        lines += [f"  {sign}: {row['where']}: {row['reason']}" for row in rows[:10]]
+        if len(rows) > 10:
+            lines.append(f"  … and {len(rows) - 10:,} more {sign} (report.json lists them)")
+    if report["dead_letters"]:
+        lines.append(f"  {len(report['dead_letters']):,} dead letters: `kg dead-letters` shows them, `kg retry` asks again")
+    if report["vanished"]:
+        lines.append(f"  {len(report['vanished']):,} documents' files are gone: --prune takes them out")
+    lines += [f"  warning: {text}" for text in report["warnings"][:10]]
+    lines += [f"  note: {text}" for text in report["notes"]]
+    lines += [f"  {server}: {words}" for server, words in report["stepped_down"].items()]
+    recovered = report["recovered"]
+    if recovered["killed_runs"]:
+        lines.append(
+            f"  an earlier run was killed: {recovered['answers']:,} answers of it were taken up, "
+            f"{recovered['unknown_calls']:,} calls were out"
+        )
+    if report["left_open"]:
+        said = ", ".join(f"{count:,} {reason}" for reason, count in report["left_open"].items())
+        lines.append(f"  left open for the next run: {said}")
+    lines += [f"  store: {text}" for text in report["store_errors"]]
+    if report["ended"]:
+        lines.append(f"  {report['ended']}")
+    return lines
+
+
+def markdown(report: Report) -> str:
+    """The report as a Markdown page with all its fields."""
+    lines = [f"# kg run {report['run_id']}", "", "```", summary(report), "```", ""]
+    lines += [f"Workspace `{report['workspace']}`, kg {report['version']}, {report['started_at']} to {report['finished_at']}."]
+    for name, value in report.items():
+        if isinstance(value, Mapping) and value:
+            lines += ["", f"## {name}", "", "| | |", "|---|---|"]
+            lines += [f"| {_cell(key)} | {_cell(_flat(item))} |" for key, item in value.items()]
+        elif isinstance(value, list) and value:
+            lines += ["", f"## {name}", ""]
+            lines += [f"- {_cell(_flat(item))}" for item in value]
+    return "\n".join(lines) + "\n"
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return "–" if value is None else str(value)
+
+
+def _cell(text: Any) -> str:
+    """Text as a Markdown cell: names of files and replies must not become tables, links or HTML."""
+    said = "".join(c if c.isprintable() else " " for c in str(text))
+    for sign in "\\`*_[]<>|#":
+        said = said.replace(sign, "\\" + sign)
+    return said
+
+
+def money(amount: float) -> str:
+    """Dollars, with as many places as it takes to see something."""
+    if amount == 0:
+        return "$0"
+    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= 0.0001 else "under $0.0001"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

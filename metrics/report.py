@@ -1,0 +1,411 @@
+"""The report of a run: one documented, versioned value (docs/report.md), from the ledger's calls and the run's counters."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from core_engine.ledger import documents, questions
+from core_engine.ledger.values import DEAD
+from core_engine.limits.rate_limiter import BucketState
+from core_engine.ports import Pricer
+from core_engine.progress import Progress, Trouble
+from core_engine.projector import Projection, Written
+from core_engine.session import Outcome
+from core_engine.types import Usage
+from metrics.percentiles import summary
+
+SCHEMA = "kg.report/1"
+_DEAD_LETTERS_SHOWN = 1000
+_MOST_TROUBLES = 1000
+_BUYS = ("extract", "embed")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the report says besides what happened: names of the parts, settings without secrets, limits as they stand."""
+
+    workspace: str
+    version: str
+    settings: Mapping[str, Any]
+    parts: Mapping[str, str]
+    limits: Sequence[BucketState]
+    stepped_down: Mapping[str, str]
+    warnings: Sequence[str]
+    price_sources: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    stage: str
+    model: str
+    status: str
+    purpose: str
+    error_kind: str
+    verdict: str
+    wait_s: float
+    duration_s: float
+    usage: Usage
+    cost: Decimal | None
+    ceiling: Decimal | None
+    questions: int
+
+    @property
+    def answered(self) -> bool:
+        return self.status == "answered"
+
+    @property
+    def useless(self) -> bool:
+        """Billed, and nothing of it could be used."""
+        bad = bool(self.verdict) and not self.verdict.startswith(("repaired", "partial"))
+        return bool(self.cost) and (not self.answered or bad)
+
+
+def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer: Pricer) -> dict[str, Any]:
+    """The report as plain values, ready for JSON. Reads the ledger; changes nothing."""
+    calls = _calls(db, outcome.run)
+    progress, projection = outcome.progress, outcome.projection
+    chunks = _chunks(db, outcome, progress, projection)
+    wall = max(outcome.finished_at - outcome.started_at, 1e-9)
+    cost = _cost(db, calls, chunks, progress, pricer)
+    return {
+        "schema": SCHEMA,
+        "run_id": outcome.run,
+        "workspace": about.workspace,
+        "command": outcome.command,
+        "version": about.version,
+        "started_at": _iso(outcome.started_at),
+        "finished_at": _iso(outcome.finished_at),
+        "wall_s": round(wall, 3),
+        "status": outcome.status,
+        "exit_code": outcome.exit_code,
+        "ended": outcome.ending.message,
+        "parts": dict(about.parts),
+        "settings": dict(about.settings),
+        "documents": {
+            **{name: progress.documents[name] for name in ("seen", "new", "changed", "renamed", "removed")},
+            "unreadable": len({trouble.where.split(":")[0] for trouble in progress.unreadable}),
+            "skipped": len(progress.skipped),
+            "vanished": len(progress.vanished),
+        },
+        "unreadable": _troubles(progress.unreadable),
+        "skipped": _troubles(progress.skipped),
+        "warnings": [*about.warnings, *(f"{t.where}: {t.reason}" for t in progress.warnings[:_MOST_TROUBLES])],
+        "vanished": progress.vanished[:_MOST_TROUBLES],
+        "notes": projection.notes,
+        "store_errors": projection.errors,
+        "chunks": chunks,
+        "calls": _call_counts(calls, progress),
+        "replies": _replies(calls),
+        "tokens": _tokens(calls),
+        "cost_usd": cost,
+        "prices": dict(about.price_sources),
+        "estimate": {},
+        "latency_s": {
+            "chat": summary([c.duration_s for c in calls if c.stage == "extract" and c.answered]),
+            "embedding": summary([c.duration_s for c in calls if c.stage == "embed" and c.answered]),
+            "wait_for_limit": summary([c.wait_s for c in calls]),
+        },
+        "throughput": _throughput(calls, chunks, progress, about.limits, wall),
+        "limits": [_limit(state) for state in about.limits],
+        "stepped_down": dict(about.stepped_down),
+        "stages": _stages(calls, progress, projection),
+        "graph": _graph(db, projection),
+        "vectors": {
+            "points": projection.points or 0,
+            "new": projection.vectors.new.get("points", 0),
+            "changed": projection.vectors.changed.get("points", 0),
+            "deleted": projection.vectors.deleted.get("points", 0),
+        },
+        "dead_letters": _dead_letters(db),
+        "by_model": _by_model(calls),
+        "recovered": {
+            "killed_runs": outcome.recovered.runs,
+            "unknown_calls": outcome.recovered.unknown_calls,
+            "answers": outcome.recovered.answers,
+        },
+        "left_open": dict(progress.left_open),
+        "machine": {"peak_rss_mb": round(peak_rss_mb(), 1), "cpu_s": round(time.process_time(), 2)},
+    }
+
+
+def _calls(db: sqlite3.Connection, run: str) -> list[_Call]:
+    rows = db.execute(
+        "SELECT stage, model, status, purpose, error_kind, verdict, wait_s, duration_s, prompt, cached, completion, "
+        "reasoning, cost, ceiling, json_array_length(questions) FROM call WHERE run = ? ORDER BY no",
+        (run,),
+    )
+    return [
+        _Call(
+            *row[:8],
+            usage=Usage(*row[8:12]),
+            cost=None if row[12] is None else Decimal(row[12]),
+            ceiling=None if row[13] is None else Decimal(row[13]),
+            questions=row[14],
+        )
+        for row in rows
+    ]
+
+
+def _chunks(db: sqlite3.Connection, outcome: Outcome, progress: Progress, projection: Projection) -> dict[str, int]:
+    """Adds up: total = written + reused + dead + pending."""
+    rows = db.execute(
+        "SELECT count(*), total(c.want_extract IS NULL AND c.want_embed IS NULL), total(x.state = ?1 OR e.state = ?1) "
+        "FROM chunk c LEFT JOIN question x ON x.no = c.want_extract LEFT JOIN question e ON e.no = c.want_embed "
+        "WHERE c.run = ?2",
+        (DEAD, outcome.run),
+    ).fetchone()
+    answered, dead = int(rows[1]), int(rows[2])
+    written = 0 if projection.errors else answered
+    dead += progress.dead_before
+    return {
+        "total": progress.chunks,
+        "written": written,
+        "reused": progress.reused,
+        "dead": dead,
+        "pending": progress.chunks - written - progress.reused - dead,
+    }
+
+
+def _call_counts(calls: Sequence[_Call], progress: Progress) -> dict[str, Any]:
+    failed = sum(not c.answered for c in calls)
+    return {
+        "chat": sum(c.stage == "extract" for c in calls),
+        "embedding": sum(c.stage == "embed" for c in calls),
+        "failed": failed,
+        "retried": sum(c.purpose == "again" for c in calls),
+        "rate_limited": sum(c.error_kind == "rate_limited" for c in calls),
+        "reasked": progress.reasked,
+        "error_rate": _ratio(failed, len(calls)),
+    }
+
+
+def _replies(calls: Sequence[_Call]) -> dict[str, Any]:
+    verdicts = [c.verdict for c in calls if c.stage == "extract" and c.answered]
+    invalid = Counter(v for v in verdicts if v and not v.startswith(("repaired", "partial")))
+    return {
+        "valid": sum(not v for v in verdicts),
+        "repaired": sum(v.startswith("repaired") for v in verdicts),
+        "partial": sum(v.startswith("partial") for v in verdicts),
+        "invalid_by_reason": dict(sorted(invalid.items())),
+    }
+
+
+def _tokens(calls: Sequence[_Call]) -> dict[str, int]:
+    chat = sum((c.usage for c in calls if c.stage == "extract"), Usage())
+    embedding = sum((c.usage for c in calls if c.stage == "embed"), Usage())
+    return {
+        "prompt": chat.prompt,
+        "cached": chat.cached,
+        "completion": chat.completion,
+        "reasoning": chat.reasoning,
+        "embedding": embedding.prompt,
+    }
+
+
+def _cost(
+    db: sqlite3.Connection, calls: Sequence[_Call], chunks: Mapping[str, int], progress: Progress, pricer: Pricer
+) -> dict[str, Any]:
+    spent = {stage: sum((c.cost or Decimal(0) for c in calls if c.stage == stage), Decimal(0)) for stage in _BUYS}
+    total = sum(spent.values(), Decimal(0))
+    unknown = [c for c in calls if not c.answered and c.cost is None]
+    bought = max(chunks["total"] - chunks["reused"], 0)
+    return {
+        "total": _money(total),
+        "chat": _money(spent["extract"]),
+        "embedding": _money(spent["embed"]),
+        "per_chunk": _money(total / bought) if bought else 0,
+        "per_document": _money(total / progress.documents["seen"]) if progress.documents["seen"] else 0,
+        "wasted": _money(sum((c.cost or Decimal(0) for c in calls if c.useless), Decimal(0))),
+        "unknown_at_most": _money(sum((c.ceiling or Decimal(0) for c in unknown), Decimal(0))),
+        "unknown_calls": len(unknown),
+        "saved_by_reuse": _money(_cost_a_question(db) * progress.reused),
+        "saved_by_cache": _money(_saved_by_cache(calls, pricer)),
+        "unpriced_calls": sum(c.answered and c.cost is None for c in calls),
+    }
+
+
+def _cost_a_question(db: sqlite3.Connection) -> Decimal:
+    """What the answers to one chunk cost on average in this workspace: the worth of one that is reused."""
+    total = Decimal(0)
+    for stage in _BUYS:
+        rows = db.execute(
+            "SELECT total(CAST(cost AS REAL)), total(json_array_length(questions)) FROM call "
+            "WHERE stage = ? AND status = 'answered' AND cost IS NOT NULL",
+            (stage,),
+        ).fetchone()
+        if rows[1]:
+            total += Decimal(str(rows[0])) / Decimal(int(rows[1]))
+    return total
+
+
+def _saved_by_cache(calls: Sequence[_Call], pricer: Pricer) -> Decimal:
+    saved = Decimal(0)
+    for c in calls:
+        if c.usage.cached and c.cost is not None:
+            full = pricer.price(c.model, Usage(c.usage.prompt, 0, c.usage.completion, c.usage.reasoning), c.stage)
+            saved += (full or c.cost) - c.cost
+    return saved
+
+
+def _throughput(
+    calls: Sequence[_Call],
+    chunks: Mapping[str, int],
+    progress: Progress,
+    limits: Sequence[BucketState],
+    wall: float,
+) -> dict[str, Any]:
+    busy = wall
+    if progress.first_request_at and progress.last_commit_at:
+        busy = max(progress.last_commit_at - progress.first_request_at, 1e-9)
+    tokens = sum(c.usage.total for c in calls)
+    requests = len(calls)
+    shares = [
+        (requests if state.unit == "requests" else tokens) / (state.limit * busy / 60)
+        for state in limits
+        if state.limit and not (state.learned and not state.used)
+    ]
+    return {
+        "chunks_per_s": round((chunks["total"] - chunks["reused"]) / wall, 2),
+        "tokens_per_min": round(tokens / busy * 60) if calls else 0,
+        "limit_efficiency": round(max(shares), 4) if shares and calls else None,
+        "peak_in_flight": progress.peak_in_flight,
+        "first_request_to_last_commit_s": round(busy, 3) if progress.first_request_at else 0,
+    }
+
+
+def _stages(calls: Sequence[_Call], progress: Progress, projection: Projection) -> dict[str, Any]:
+    def of_calls(stage: str) -> dict[str, Any]:
+        mine = [c for c in calls if c.stage == stage]
+        return _stage(sum(c.duration_s for c in mine), len(mine), sum(not c.answered for c in mine))
+
+    return {
+        "read": _stage(progress.read_s, progress.read_calls, 0),
+        "plan": _stage(progress.plan_s, progress.documents["seen"], 0),
+        "extract": of_calls("extract"),
+        "embed": of_calls("embed"),
+        "resolve": _stage(projection.derive_s, projection.derived, 0),
+        "write_graph": _written(projection.graph),
+        "write_vectors": _written(projection.vectors),
+    }
+
+
+def _stage(seconds: float, calls: int, failed: int) -> dict[str, Any]:
+    return {
+        "s": round(seconds, 3),
+        "calls": calls,
+        "ok": calls - failed,
+        "failed": failed,
+        "error_rate": _ratio(failed, calls),
+        "mean_s": round(seconds / calls, 4) if calls else 0,
+    }
+
+
+def _written(written: Written) -> dict[str, Any]:
+    return _stage(written.seconds, written.calls + written.failed, written.failed)
+
+
+def _graph(db: sqlite3.Connection, projection: Projection) -> dict[str, Any]:
+    counts = projection.counts
+    written = projection.graph
+    if counts is None:
+        entities = db.execute("SELECT count(DISTINCT a.entity) FROM mention m JOIN atom a ON a.no = m.atom").fetchone()[0]
+        mentions = db.execute("SELECT count(*) FROM mention").fetchone()[0]
+        relationships = None
+    else:
+        entities, mentions, relationships = counts.entities, counts.mentions, counts.relationships
+    dropped: Counter[str] = Counter()
+    rows = db.execute(
+        "SELECT j.key, sum(j.value) FROM chunk c, json_each(c.dropped) j WHERE c.dropped != '{}' GROUP BY j.key"
+    )
+    dropped.update(dict(rows.fetchall()))
+    return {
+        "entities": entities,
+        "relationships": relationships,
+        "mentions": mentions,
+        "statements": counts.statements if counts else None,
+        "documents": counts.documents if counts else None,
+        "entities_new": written.new.get("entities", 0),
+        "relationships_new": written.new.get("relationships", 0),
+        "units_written": sum(written.new.values()) + sum(written.changed.values()),
+        "units_deleted": sum(written.deleted.values()),
+        "dropped_by_reason": dict(sorted(dropped.items())),
+    }
+
+
+def _dead_letters(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    letters = questions.dead_letters(db)[:_DEAD_LETTERS_SHOWN]
+    found = []
+    for letter in letters:
+        identity, name, seq, _ = documents.chunk_label(db, letter.chunk)
+        found.append(
+            {"chunk": identity, "document": name, "index": seq, "stage": letter.stage, "reason": letter.reason}
+        )
+    return found
+
+
+def _by_model(calls: Sequence[_Call]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for model in sorted({c.model for c in calls}):
+        mine = [c for c in calls if c.model == model]
+        usage = sum((c.usage for c in mine), Usage())
+        found[model] = {
+            "calls": len(mine),
+            "failed": sum(not c.answered for c in mine),
+            "prompt": usage.prompt,
+            "cached": usage.cached,
+            "completion": usage.completion,
+            "cost_usd": _money(sum((c.cost or Decimal(0) for c in mine), Decimal(0))),
+            "unpriced_calls": sum(c.answered and c.cost is None for c in mine),
+        }
+    return found
+
+
+def _limit(state: BucketState) -> dict[str, Any]:
+    return {
+        "bucket": state.bucket,
+        "unit": state.unit,
+        "per_minute": state.limit,
+        "learned": state.learned,
+        "used_last_minute": round(state.used, 1),
+        "remaining": state.remaining,
+        "reset_s": state.reset_s,
+    }
+
+
+def _troubles(troubles: Sequence[Trouble]) -> list[dict[str, str]]:
+    return [{"where": trouble.where, "reason": trouble.reason} for trouble in troubles[:_MOST_TROUBLES]]
+
+
+def _ratio(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
+
+
+def _money(amount: Decimal) -> float:
+    """Dollars for JSON: added up as Decimal, shown to a millionth of a cent."""
+    return float(round(amount, 8))
+
+
+def _iso(when: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+
+
+def peak_rss_mb() -> float:
+    """The most memory that this process has held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def to_json(report: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(report, option=orjson.OPT_INDENT_2)
+
+
