@@ -30,7 +30,7 @@ _PRONOUNS: Final = word_set(
 class DerivedMention:
     """An entity named in the chunk.
 
-    `scope` is '' for the workspace or the document's id; `name` is as it stands in the words. `turns` (from 1) are
+    `scope` is '' for the workspace or the document's id; `name` is as the words have it, where they have it whole. `turns` (from 1) are
     those that name it, and for a speaker those it speaks; `offsets` are (turn, offset in the raw turn) where it is
     named. `start` and `end` are the times of the first of its turns.
     """
@@ -205,16 +205,21 @@ def _grounded(
     if type_ is None:
         dropped["type_outside_ontology"] += 1
         return None
-    if norm in _PRONOUNS and not (name.isupper() and len(norm) > 1):
+    places = _places(found, name, norm, type_)
+    if norm in _PRONOUNS and (name.islower() or not any(_is_acronym(place.surface) for place in places)):
         dropped["pronoun"] += 1
         return None
-    places = _places(found, name, norm, type_)
     if not places:
         dropped["unsupported_entity"] += 1
         return None
-    entity = found.entity(norm, type_, one_line(places[0].surface))
+    said = one_line(places[0].surface)  # may be a part of the name, or its plural
+    entity = found.entity(norm, type_, said if normal_form(said) == norm else one_line(name))
     entity.add(places)
     return entity, type_
+
+
+def _is_acronym(surface: str) -> bool:
+    return len(surface) > 1 and surface.isupper()
 
 
 def _places(found: _Entities, name: str, norm: str, kind: str) -> list[Place]:

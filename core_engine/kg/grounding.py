@@ -78,10 +78,10 @@ class _Text:
     def find(self, name: str, norm: str) -> list[tuple[int, int, str]]:
         """(turn, offset, surface) of each place, by the strictest way of looking that finds one."""
         spelled = " ".join(fold(name)[0].split())
-        keys = (norm,) if norm == spelled else (norm, spelled)
+        keys = (norm, spelled) if spelled not in ("", norm) else (norm,)
         ways: tuple[Callable[[str], Iterator[tuple[int, int]]], ...] = (self._whole, self._without_spaces)
-        for way in ways:
-            for key in keys:
+        for key in keys:
+            for way in ways:
                 if places := self._places(way(key), norm):
                     return places
         return []

@@ -246,10 +246,13 @@ class _Reader:
         return SettingsError(f"{self.path}{self._line_of(where)}: {message}")
 
     def _line_of(self, where: str) -> str:
-        """Where the table is, as `:12`, if it has a header of its own (tomllib keeps no lines)."""
-        parts = r"\s*\.\s*".join(rf"[\"']?{re.escape(part)}[\"']?" for part in where.split("."))
-        found = re.search(rf"^[ \t]*(\[\s*)?{parts}\s*[\]=.]", self.text, re.MULTILINE)
-        return f":{self.text.count(chr(10), 0, found.start()) + 1}" if found else ""
+        """Where the table or key is, as `:12`, if that can be told (tomllib keeps no lines)."""
+        parts = [rf"[\"']?{re.escape(part)}[\"']?" for part in where.split(".")]
+        header, key = r"\s*\.\s*".join(parts), parts[-1]
+        for pattern in (rf"^[ \t]*\[\s*{header}\s*\]", rf"^[ \t]*{header}\s*[=.]", rf"^[ \t]*{key}\s*="):
+            if found := re.search(pattern, self.text, re.MULTILINE):
+                return f":{self.text.count(chr(10), 0, found.start()) + 1}"
+        return ""
 
 
 def _expand(names: tuple[str, ...], every: tuple[str, ...]) -> tuple[str, ...]:
