@@ -23,7 +23,9 @@ _TAG = re.compile(
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});")
 _REACH = 120
-_LABEL = re.compile(r"[ \t]*(?:>>+|-)?[ \t]*([^:\uff1a\r\n]{1,80}?)[ \t]*(?::(?=\s|\Z)|\uff1a)")
+_LABEL = re.compile(
+    r"[ \t]*(?:>>+|-)?[ \t]*([^\s:\uff1a](?:[^:\uff1a\r\n]{0,78}?[^\s:\uff1a])??)[ \t]*(?::(?=\s|\Z)|\uff1a)"
+)
 
 
 class _Block(NamedTuple):
@@ -130,26 +132,31 @@ def _turns(pieces: list[_Piece]) -> tuple[Turn, ...]:
 def _cues(pieces: list[_Piece], speakers: set[str], *, dense: bool) -> Iterator[Cue]:
     """The pieces as cues, those of one block and speaker put together again."""
     speaker: str | None = None
-    held: Cue | None = None
     block: _Block | None = None
+    held: list[tuple[str, _Piece]] = []
     for piece in pieces:
-        words = piece.words
+        words, before = piece.words, speaker
         if piece.voice is not None:
             speaker = piece.voice
         elif piece.label in speakers:
             speaker, words = piece.label, piece.rest
         elif dense and piece.block is not block:
             speaker = None
-        if held is not None and block is piece.block and held.speaker == speaker:
-            place = Place(held.place.start, piece.place.end, held.place.line)
-            held = held._replace(text=f"{held.text} {words}".strip(), place=place)
-            continue
-        if held is not None:
-            yield held
+        if held and (piece.block is not block or speaker != before):
+            yield _cue(held, before)
+            held = []
         block = piece.block
-        held = Cue(words, speaker, block.start, block.end, piece.place)
-    if held is not None:
-        yield held
+        held.append((words, piece))
+    if held:
+        yield _cue(held, speaker)
+
+
+def _cue(held: list[tuple[str, _Piece]], speaker: str | None) -> Cue:
+    first, last = held[0][1], held[-1][1]
+    words = " ".join(words for words, _ in held if words)
+    return Cue(
+        words, speaker, first.block.start, first.block.end, Place(first.place.start, last.place.end, first.place.line)
+    )
 
 
 def _plain(words: str) -> str:

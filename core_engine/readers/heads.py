@@ -14,7 +14,8 @@ _REACH = 220
 
 _SPAN = rf"({TIME})(?:[ \t]*(?:-->|-|\u2013|—|to)[ \t]*({TIME}))?"
 _STAMP = re.compile(rf"[ \t]*(?:\\?\[[ \t]*{_SPAN}[ \t]*\\?\]|\({_SPAN}\)|{_SPAN}(?=[ \t]))[ \t]*(?:-[ \t]+)?")
-_NAME = r"([^\s:\uff1a\[(*_#>|-][^:\uff1a\r\n]{0,79}?)"
+# It ends with no blank, so that a long run of them isn't tried at each of its places.
+_NAME = r"([^\s:\uff1a\[(*_#>|-](?:[^:\uff1a\r\n]{0,78}?[^\s:\uff1a])??)"
 _LABEL = re.compile(
     rf"[ \t]*(?:>>+[ \t]*)?{_NAME}[ \t]*(?:[\[(]{_SPAN}[\])][ \t]*)?(?::(?=[ \t]|\Z)|\uff1a)[ \t]*(?:[\[(]?{_SPAN}[\])]?[ \t]*\Z)?"
 )

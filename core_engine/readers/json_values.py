@@ -28,7 +28,7 @@ def parsed(data: str | bytes) -> Any:
 
 def _leniently(data: str | bytes) -> Any:
     try:
-        return json.loads(data if isinstance(data, str) else data.decode())
+        return json.loads(data if isinstance(data, str) else data.rstrip(b"\r\n").decode())
     except json.JSONDecodeError as error:
         raise BrokenJSON(f"broken JSON: {error.msg}", error.lineno, error.colno) from error
     except UnicodeDecodeError as error:

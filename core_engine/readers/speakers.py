@@ -16,7 +16,38 @@ _ROLE = re.compile(
 )
 _NOT_A_NAME = re.compile(r"""["“”„={}<>\\`*;!?…]|https?\b|//|[.,]$""")
 _ABBREVIATED = re.compile(r"\b(?:[Jj]r|[Ss]r|[Ee]sq|[A-Z])\.$")
-_PARTICLES = frozenset("de del der den da di du la le van von of and und et y e bin ibn al el the & | / - \u2013 @".split())  # noqa: SIM905  # reads better than a list
+_PARTICLES = frozenset(
+    [
+        "de",
+        "del",
+        "der",
+        "den",
+        "da",
+        "di",
+        "du",
+        "la",
+        "le",
+        "van",
+        "von",
+        "of",
+        "and",
+        "und",
+        "et",
+        "y",
+        "e",
+        "bin",
+        "ibn",
+        "al",
+        "el",
+        "the",
+        "&",
+        "|",
+        "/",
+        "-",
+        "–",
+        "@",
+    ]
+)  # reads better than a list
 _HEADINGS = frozenset(
     """
     abstract ad action actions added address agenda aim also and answers appendix attendees attention author authors

@@ -17,7 +17,9 @@ TALK = b"Ann: Hello.\nBob: Hi.\n"
 
 def test_a_fingerprint_is_hash_and_size_of_the_bytes_on_disk(tmp_path):
     packed = gzip.compress(TALK)
-    assert fingerprint(written(tmp_path, "a.gz", packed)) == Fingerprint(hashlib.sha256(packed).hexdigest(), len(packed))
+    assert fingerprint(written(tmp_path, "a.gz", packed)) == Fingerprint(
+        hashlib.sha256(packed).hexdigest(), len(packed)
+    )
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])

@@ -43,7 +43,9 @@ def test_broken_utf16_names_its_line(tmp_path):
 
 
 def test_a_json_line_in_a_wrong_encoding_is_a_problem_and_the_rest_is_read(tmp_path):
-    lines = b'{"speaker": "Ann", "text": "Hi."}\n{"speaker": "Bob", "text": "Caf\xe9"}\n{"speaker": "Bob", "text": "Ho."}\n'
+    lines = (
+        b'{"speaker": "Ann", "text": "Hi."}\n{"speaker": "Bob", "text": "Caf\xe9"}\n{"speaker": "Bob", "text": "Ho."}\n'
+    )
     problem, transcript = items_of(tmp_path, "a.jsonl", lines)
     assert (problem.reason, problem.line, problem.column) == ("byte 0xE9 is not UTF-8", 2, 32)
     assert len(transcript.turns) == 2
@@ -69,4 +71,7 @@ def test_what_is_no_text_is_unreadable(tmp_path, data, reason):
 
 def test_control_characters_are_text(tmp_path):
     odd = "a\0b \x1b[31mred\x1b[0m \x07 <|endoftext|> \u202e\u200b\u00ad end"
-    assert said(transcript_of(tmp_path, "a.txt", f"Ann: {odd}\nBob: Hi there.\n")) == [("Ann", odd), ("Bob", "Hi there.")]
+    assert said(transcript_of(tmp_path, "a.txt", f"Ann: {odd}\nBob: Hi there.\n")) == [
+        ("Ann", odd),
+        ("Bob", "Hi there."),
+    ]

@@ -76,7 +76,10 @@ def test_a_linked_folder_elsewhere_is_followed(tmp_path):
 
 def test_pipes_and_devices_are_told_and_never_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert faults([str(tmp_path), "/dev/zero"]) == ["a named pipe, not a file; not opened", "a device, not a file; not opened"]
+    assert faults([str(tmp_path), "/dev/zero"]) == [
+        "a named pipe, not a file; not opened",
+        "a device, not a file; not opened",
+    ]
 
 
 def test_what_does_not_exist_is_told(tmp_path):
