@@ -73,7 +73,8 @@ class _Text:
             parts.append(folded)
             at += len(folded) + 3
         self._folded = " " + " \n ".join(parts) + " "
-        self._squeezed: tuple[str, dict[int, int], dict[int, int]] | None = None
+        self._squeezed = ""
+        self._edges: tuple[dict[int, int], dict[int, int]] | None = None
 
     def find(self, name: str, norm: str) -> list[tuple[int, int, str]]:
         """(turn, offset, surface) of each place, by the strictest way of looking that finds one."""
@@ -117,11 +118,12 @@ class _Text:
 
     def _without_spaces(self, key: str) -> Iterator[tuple[int, int]]:
         """Where whole words in a row, their spaces left out, make the key without its spaces."""
-        if self._squeezed is None:
-            self._squeezed = self._squeeze()
-        text, starts, ends = self._squeezed
+        text = self._squeezed = self._squeezed or self._folded.replace(" ", "")
         key = key.replace(" ", "")
         at = text.find(key)
+        if at < 0:
+            return
+        starts, ends = self._edges = self._edges or self._find_edges()
         while at >= 0:
             end = at + len(key)
             if at in starts:
@@ -131,16 +133,17 @@ class _Text:
                     yield starts[at], ends[end]
             at = text.find(key, at + 1)
 
-    def _squeeze(self) -> tuple[str, dict[int, int], dict[int, int]]:
-        """The text without spaces, and for each word's start and end in it, where they are in the folded text."""
+    def _find_edges(self) -> tuple[dict[int, int], dict[int, int]]:
+        """For each place in the text without spaces where a word starts, and ends, its place in the folded text."""
         starts: dict[int, int] = {}
         ends: dict[int, int] = {}
         at = 0
         for word in _TOKEN.finditer(self._folded):
-            starts[at] = word.start()
-            at += word.end() - word.start()
-            ends[at] = word.end()
-        return self._folded.replace(" ", ""), starts, ends
+            start, end = word.span()
+            starts[at] = start
+            at += end - start
+            ends[at] = end
+        return starts, ends
 
 
 def _is_edge(text: str, at: int) -> bool:
