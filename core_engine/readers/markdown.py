@@ -22,7 +22,7 @@ _REACH = 300
 def recognises(head: str) -> str | None:
     if len(_BOLD_NAME.findall(head)) > 1:
         return "has bold names before colons"
-    if head.startswith("---\n") and re.search(r"(?m)^(?:title|date|speakers):", head[:4000]):
+    if re.match(r"---[ \t]*\r?\n", head) and re.search(r"(?m)^(?:title|date|speakers):", head[:4000]):
         return "begins with front matter"
     return None
 

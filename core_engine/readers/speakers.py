@@ -7,6 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from enum import IntEnum
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _ROLE = re.compile(
     r"(?:(?:unknown|unidentified|male|female|first|second)[ _-])?"
     r"(?:speaker|spk|person|participant|guest|host|co-?host|moderator|operator|interviewer|interviewee|facilitator"
@@ -16,55 +21,26 @@ _ROLE = re.compile(
 )
 _NOT_A_NAME = re.compile(r"""["“”„={}<>\\`*;!?…]|https?\b|//|[.,]$""")
 _ABBREVIATED = re.compile(r"\b(?:[Jj]r|[Ss]r|[Ee]sq|[A-Z])\.$")
-_PARTICLES = frozenset(
-    [
-        "de",
-        "del",
-        "der",
-        "den",
-        "da",
-        "di",
-        "du",
-        "la",
-        "le",
-        "van",
-        "von",
-        "of",
-        "and",
-        "und",
-        "et",
-        "y",
-        "e",
-        "bin",
-        "ibn",
-        "al",
-        "el",
-        "the",
-        "&",
-        "|",
-        "/",
-        "-",
-        "–",
-        "@",
-    ]
-)  # reads better than a list
-_HEADINGS = frozenset(
+_PARTICLES = _words("de del der den da di du la le van von of and und et y e bin ibn al el the & | / - \u2013 @")
+_HEADINGS = _words(
     """
     abstract ad action actions added address agenda aim also and answers appendix attendees attention author authors
-    because bonus break but cc caution caveat changed chapter chapters conclusion cons contact context contents copyright
-    created date deadline deadlines decision decisions definition deprecated description details disclaimer duration
-    edit email end episode eta example examples faq features figure file files finally first fixed footnote from fwd
-    goal goals hence hint host-notes http https idea important in input jingle install installation intro introduction issue
-    issues items keywords language last length license link links list location meeting method methods minutes
-    motto music namely name next note notes now nb objective or output outcome outro overview owner page part participants
-    phone place plot plus present problem pros ps purpose question questions quote rated reason reasons recap
-    recorded recording references regarding remark remember removed requirements result results risk risks room
-    second section security see setup show so solution source sources speakers sponsor start status step steps subject sum
-    summary tags takeaway takeaways task tasks tel then therefore third time timestamps tip tips title to todo topic
-    topics total transcript translation tldr type update updated updates url usage venue version video warning web
-    website where why
-    """.split()  # noqa: SIM905  # a list literal reads worse
+    because bonus break but cc caution caveat changed chapter chapters conclusion cons contact context contents
+    copyright created date deadline deadlines decision decisions definition deprecated description details
+    disclaimer duration edit email end episode eta example examples faq features figure file files finally first
+    fixed footnote from fwd goal goals hence hint host-notes http https idea important in input jingle install
+    installation intro introduction issue issues items keywords language last length license link links list
+    location meeting method methods minutes motto music namely name next note notes now nb objective or output
+    outcome outro overview owner page part participants phone place plot plus present problem pros ps purpose
+    question questions quote rated reason reasons recap recorded recording references regarding remark remember
+    removed requirements result results risk risks room second section security see setup show so solution source
+    sources speakers sponsor start status step steps subject sum summary tags takeaway takeaways task tasks tel then
+    therefore third time timestamps tip tips title to todo topic topics total transcript translation tldr type
+    update updated updates url usage venue version video warning web website where why
+    """
 )
+"""First words of labels that head a line or a remark, not a turn."""
+
 _PARENTHESES = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 
 
