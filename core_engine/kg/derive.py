@@ -14,7 +14,8 @@ from core_engine.identity import atom_id
 from core_engine.kg.grounding import Place, Words
 from core_engine.kg.normalise import is_role_label, normal_form, scope_of, word_set
 from core_engine.kg.ontology import Ontology
-from core_engine.kg.prompt import LONGEST_NAME, one_line
+from core_engine.kg.prompt import one_line
+from core_engine.kg.reply import LONGEST_NAME
 from core_engine.types import Chunk, ChunkTurn
 
 LONGEST_QUOTE: Final = 300

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from core_engine.errors import SettingsError
 from core_engine.kg.ontology import Ontology
+from core_engine.kg.reply import LONGEST_NAME
 from core_engine.types import Chunk
 
 PROMPTS = Path(__file__).parent / "prompts"
 PLACEHOLDER = "<<ONTOLOGY>>"
-LONGEST_NAME = 300
 
 _STRINGS: Final = {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}
 

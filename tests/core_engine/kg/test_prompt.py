@@ -96,10 +96,10 @@ def test_the_example_in_the_prompt_fits_its_own_rules():
         assert ONTOLOGY.allowed(answer["e"][subject][1], predicate, answer["e"][target][1])
 
 
-def test_the_prompt_is_long_enough_for_the_price_of_cached_tokens_and_no_longer_than_needed():
+def test_the_prompt_is_long_enough_for_the_price_of_cached_tokens_and_no_longer_than_needed(monkeypatch):
     if not (VOCABULARY / O200K).is_file():
         pytest.skip("the o200k vocabulary is not on disk")
-    os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(VOCABULARY))
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(VOCABULARY))
     import tiktoken
 
     assert 1024 <= len(tiktoken.get_encoding("o200k_base").encode_ordinary(PROMPT.system)) <= 1310
