@@ -28,8 +28,6 @@ from tests.openai_server.limits import Limits, duration
 from tests.openai_server.question import read_question
 from tests.openai_server.settings import Settings
 
-pytest_plugins = ["tests.openai_server.fixture"]
-
 CHAT, EMBEDDING = "gpt-5-mini", "text-embedding-3-small"
 STRINGS = {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}
 SCHEMA = {

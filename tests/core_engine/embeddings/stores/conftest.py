@@ -14,7 +14,6 @@ from qdrant_client import QdrantClient
 from core_engine.embeddings.stores.edge import EdgeVectorStore
 from core_engine.embeddings.stores.qdrant import QdrantVectorStore
 from core_engine.ports import VectorStore
-from tests.qdrant_face.fixture import _face_process, qdrant_face  # noqa: F401  # fixtures
 
 
 class Folder:

@@ -11,7 +11,6 @@ import pytest
 
 from core_engine.kg.stores.embedded import EmbeddedGraphStore
 from core_engine.kg.stores.neo4j import Neo4jGraphStore
-from tests.neo4j_server.fixture import neo4j_server  # noqa: F401  a fixture is found by being imported
 from tests.neo4j_server.server import Address
 
 Store: TypeAlias = EmbeddedGraphStore | Neo4jGraphStore
