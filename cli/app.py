@@ -33,15 +33,19 @@ class Lazy(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signature is Typer's
         return list(COMMANDS)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        # Only who is about to run a command needs the command itself; the help asks for all of them.
+        self._running = True
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module, summary = COMMANDS[cmd_name]
-        called = next((word for word in sys.argv[1:] if word in COMMANDS), None)
-        if called != cmd_name and ctx.resilient_parsing is False and called is None:
+        if not getattr(self, "_running", False):
             return _placeholder(cmd_name, summary)
-        app: typer.Typer = importlib.import_module(module).app
-        return typer.main.get_group(app).get_command(ctx, cmd_name)
+        commands: typer.Typer = importlib.import_module(module).app
+        return typer.main.get_group(commands).get_command(ctx, cmd_name)
 
 
 def _placeholder(name: str, summary: str) -> Any:

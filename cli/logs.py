@@ -12,7 +12,18 @@ from typing import TextIO
 
 import orjson
 
-_FIELDS = ("run_id", "batch_id", "call_id", "chunk_ids", "path", "status", "stage", "duration_s", "tokens", "error_kind")
+_FIELDS = (
+    "run_id",
+    "batch_id",
+    "call_id",
+    "chunk_ids",
+    "path",
+    "status",
+    "stage",
+    "duration_s",
+    "tokens",
+    "error_kind",
+)
 
 
 class JsonLines(logging.Formatter):
@@ -73,8 +84,8 @@ def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, s
 def to_file(path: Path, run: str, secrets: Iterable[str]) -> logging.Handler:
     """Send our log to a file of 0600 as well; remove the handler when the run is over."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-    handler = logging.StreamHandler(os.fdopen(descriptor, "a", encoding="utf-8"))
+    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(JsonLines(run, secrets))
     handler.setLevel(logging.DEBUG)
     for name in ("kg", "core_engine", "metrics", "cli"):

@@ -10,7 +10,9 @@ _STORES = "Stores"
 _MODEL = "Model"
 _WORK = "Work"
 
-Workspace = Annotated[str | None, typer.Option("--workspace", "-w", help="One ledger, one graph, one collection. [default]")]
+Workspace = Annotated[
+    str | None, typer.Option("--workspace", "-w", help="One ledger, one graph, one collection. [default]")
+]
 Home = Annotated[str | None, typer.Option("--home", help="Folder of all workspaces. [.kg]")]
 Config = Annotated[str | None, typer.Option("--config", help="Settings file. [kg.toml]")]
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON object on stdout.")]
@@ -25,15 +27,21 @@ MaxConcurrent = Annotated[
 BatchSize = Annotated[
     int | None, typer.Option("--batch-size", help="Chunks a request at most, 1 to 20. [10]", rich_help_panel=_WORK)
 ]
-Rpm = Annotated[float | None, typer.Option("--rpm", help="Requests a minute, chat and embeddings.", rich_help_panel=_WORK)]
-Tpm = Annotated[float | None, typer.Option("--tpm", help="Tokens a minute, chat and embeddings.", rich_help_panel=_WORK)]
+Rpm = Annotated[
+    float | None, typer.Option("--rpm", help="Requests a minute, chat and embeddings.", rich_help_panel=_WORK)
+]
+Tpm = Annotated[
+    float | None, typer.Option("--tpm", help="Tokens a minute, chat and embeddings.", rich_help_panel=_WORK)
+]
 EmbeddingRpm = Annotated[
     float | None, typer.Option("--embedding-rpm", help="Embeddings have their own limit.", rich_help_panel=_WORK)
 ]
 EmbeddingTpm = Annotated[
     float | None, typer.Option("--embedding-tpm", help="Embeddings have their own limit.", rich_help_panel=_WORK)
 ]
-MaxCost = Annotated[float | None, typer.Option("--max-cost", help="Never spend more US dollars.", rich_help_panel=_WORK)]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", help="Never spend more US dollars.", rich_help_panel=_WORK)
+]
 Yes = Annotated[bool | None, typer.Option("--yes", help="Don't ask.", show_default=False, rich_help_panel=_WORK)]
 ChunkSize = Annotated[
     int | None, typer.Option("--chunk-size", help="Characters a chunk, about. [1200]", rich_help_panel=_WORK)
@@ -68,7 +76,9 @@ EmbeddingBaseUrl = Annotated[
 ]
 Temperature = Annotated[float | None, typer.Option("--temperature", help="[0]", rich_help_panel=_MODEL)]
 ReasoningEffort = Annotated[str | None, typer.Option("--reasoning-effort", help="[low]", rich_help_panel=_MODEL)]
-Timeout = Annotated[float | None, typer.Option("--timeout", help="Seconds for one reply. [120]", rich_help_panel=_MODEL)]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", help="Seconds for one reply. [120]", rich_help_panel=_MODEL)
+]
 Retries = Annotated[int | None, typer.Option("--retries", help="After passing failures. [6]", rich_help_panel=_MODEL)]
 OntologyFile = Annotated[
     str | None, typer.Option("--ontology", help="Entity and relationship types.", rich_help_panel=_MODEL)

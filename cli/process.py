@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -127,21 +128,24 @@ def retry(
     settings = load(arguments, config=config).settings
     if not settings.ledger_path.exists():
         raise SettingsError(f"workspace {settings.workspace!r} holds nothing yet: `kg process PATHS` first")
-    plan = _plan(settings, (), ())
 
-    def revive(ledger: Ledger) -> None:
+    def revive(ledger: Ledger, plan: Plan) -> Plan:
         with ledger.reading() as db:
             letters = questions.dead_letters(db)
             named = [(letter, documents.chunk_label(db, letter.chunk)[0]) for letter in letters]
         chosen = [
-            letter.question
+            letter
             for letter, identity in named
             if (not reason or letter.reason in reason) and (not chunk or identity in chunk)
         ]
-        ledger.write(questions.revive, chosen)
+        ledger.write(questions.revive, [letter.question for letter in chosen])
         log.info("%d of %d dead letters are asked again", len(chosen), len(letters))
+        kinds: dict[int, frozenset[str]] = {}
+        for letter in chosen:
+            kinds[letter.chunk] = kinds.get(letter.chunk, frozenset()) | {letter.stage}
+        return replace(plan, only=kinds)
 
-    code = _run(settings, plan, "retry", json=json, quiet=quiet, verbose=verbose, prepare=revive)
+    code = _run(settings, _plan(settings, (), ()), "retry", json=json, quiet=quiet, verbose=verbose, prepare=revive)
     raise typer.Exit(code)
 
 
@@ -190,12 +194,14 @@ def _run(
     json: bool,
     quiet: bool,
     verbose: bool,
-    prepare: Callable[[Ledger], None] | None = None,
+    prepare: Callable[[Ledger, Plan], Plan] | None = None,
 ) -> int:
     """One run with its lock, ledger, log and report. The exit code."""
     now = time.time()
     run = new_run_id(now)
-    secrets = [s for s in (settings.api_key, settings.embedding_api_key, settings.neo4j_password, settings.qdrant_api_key) if s]
+    secrets = [
+        s for s in (settings.api_key, settings.embedding_api_key, settings.neo4j_password, settings.qdrant_api_key) if s
+    ]
     secrets += list(settings.headers.values())
     to_stderr(run, secrets, quiet=quiet, verbose=verbose)
     with RunLock(settings.lock_path), Ledger(settings.ledger_path) as ledger:
@@ -204,7 +210,7 @@ def _run(
         handler = to_file(Path(settings.log_file) if settings.log_file else folder / "run.log", run, secrets)
         try:
             if prepare:
-                prepare(ledger)
+                plan = prepare(ledger, plan)
             report, code = asyncio.run(_work(settings, plan, ledger, run, command, now, quiet=quiet))
             _write_report(folder, report)
         finally:
@@ -286,7 +292,9 @@ def _on_signals(loop: asyncio.AbstractEventLoop, parts: Parts) -> None:
         asked += 1
         if asked == 1:
             left = parts.progress.to_buy - parts.progress.chunks_done
-            log.warning("stopping: what is in flight is finished, %d chunks are left for the next run; again: stop now", left)
+            log.warning(
+                "stopping: what is in flight is finished, %d chunks are left for the next run; again: stop now", left
+            )
             parts.pipeline.stop("interrupted", "stopped by hand; the same command goes on from here")
         elif task:
             task.cancel()

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core_engine.errors import SettingsError
+from core_engine.keys import Spec
 from core_engine.kg.deriving import AnswerDeriver
 from core_engine.kg.extractor import Extractor, ModelExtractor, RulesExtractor
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.kg.rules.extractor import RULES_VERSION
-from core_engine.keys import Spec
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.rate_limiter import RateLimiter
@@ -109,7 +109,9 @@ def vector_store_of(settings: Settings, dimensions: int | None) -> VectorStore |
 
         return EdgeVectorStore(settings.folder / "vectors", dimensions, model)
     if not settings.qdrant_url:
-        raise SettingsError("--vector-store qdrant needs the server's address in QDRANT_URL, like http://localhost:6333")
+        raise SettingsError(
+            "--vector-store qdrant needs the server's address in QDRANT_URL, like http://localhost:6333"
+        )
     from core_engine.embeddings.stores.qdrant import QdrantVectorStore
 
     return QdrantVectorStore(

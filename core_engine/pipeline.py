@@ -31,6 +31,7 @@ class Extracts(Protocol):
 
 class Embeds(Protocol):
     def offer(self, batch: Batch) -> None: ...
+    def offered_all(self) -> None: ...
     async def embed(self, batch: Batch) -> None: ...
     async def close(self) -> None: ...
 
@@ -104,6 +105,8 @@ class Pipeline:
         await queue.put(batch)
 
     async def _put_end(self, queue: asyncio.Queue[Batch | None]) -> None:
+        if self._embedder:
+            self._embedder.offered_all()
         await queue.put(None)
 
     async def _work(self, queue: asyncio.Queue[Batch | None]) -> None:

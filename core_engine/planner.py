@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,12 +34,17 @@ from core_engine.types import Batch, BatchItem, Chunk, Problem, Transcript
 log = logging.getLogger("kg.planner")
 
 _BATCH_CHARS = 60_000  # about 15,000 tokens: a batch of large ready chunks must still fit a small context window
+_BOTH = frozenset({"extract", "embed"})
 _EMBED_ONLY = 200  # chunks of a batch that needs no extraction
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to read and how to cut it. Sizes in characters."""
+    """What to read and how to cut it. Sizes in characters.
+
+    With `only`, nothing is read: these chunks of the ledger are asked about again, for these kinds of questions
+    (chunk number → extract, embed).
+    """
 
     workspace: str
     paths: tuple[str, ...]
@@ -50,6 +55,7 @@ class Plan:
     limit: int | None = None
     rechunk: bool = False
     prune: bool = False
+    only: Mapping[int, frozenset[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,9 @@ class Planner:
 
     def batches(self) -> Iterator[Batch]:
         """All batches of the run, in the order of files, documents and chunks."""
+        if self._plan.only is not None:
+            yield from self._again(self._plan.only)
+            return
         for found in discover(self._plan.paths, self._plan.exclude):
             if self._done():
                 break
@@ -92,6 +101,15 @@ class Planner:
         else:
             self._vanished()
             self._progress.planned = True
+        yield from self._flush()
+
+    def _again(self, only: Mapping[int, frozenset[str]]) -> Iterator[Batch]:
+        with self._ledger.reading() as db:
+            stored = documents.documents_of_chunks(db, only)
+        for document in stored:
+            self._progress.documents["seen"] += 1
+            yield from self._document(document)
+        self._progress.planned = True
         yield from self._flush()
 
     def _done(self) -> bool:
@@ -292,23 +310,27 @@ class Planner:
         wanted = []
         with self._ledger.reading() as db:
             planned = documents.planned_chunks(db, document.no)
+            only = self._plan.only
+            if only is not None:
+                planned = [chunk for chunk in planned if chunk.no in only]
             if self._plan.limit is not None:
                 planned = planned[: max(0, self._plan.limit - self._progress.chunks)]
             for chunk in planned:
                 extract_key = keys.key(extract, chunk.content)
                 # An empty text has no embedding.
                 embed_key = keys.key(embed, chunk.words) if embed and chunk.words != keys.NO_WORDS else None
+                kinds = _BOTH if only is None else only[chunk.no]
                 want = Wanted(
                     chunk.no,
-                    None if extract_key == chunk.extract_key else extract_key,
-                    None if embed_key == chunk.embed_key else embed_key,
+                    None if extract_key == chunk.extract_key or "extract" not in kinds else extract_key,
+                    None if embed_key == chunk.embed_key or "embed" not in kinds else embed_key,
                 )
                 if want.extract or want.embed:
                     wanted.append(want)
         self._progress.chunks += len(planned)
         self._progress.reused += len(planned) - len(wanted)
         if wanted:
-            order = {chunk.no: place for place, chunk in enumerate(planned)}
+            order = {chunk.no: chunk.seq for chunk in planned}
             yield from self._claim(document, wanted, order, began)
         else:
             self._progress.plan_s += time.monotonic() - began

@@ -95,7 +95,7 @@ class Settings:
 
     @property
     def extractor_used(self) -> str:
-        """openai | rules."""
+        """Openai | rules."""
         if self.no_model:
             return "rules"
         if self.extractor != "auto":
@@ -104,7 +104,7 @@ class Settings:
 
     @property
     def embedder_used(self) -> str:
-        """openai | bm25 | none. Sparse vectors are always written beside dense ones."""
+        """Openai | bm25 | none. Sparse vectors are always written beside dense ones."""
         if self.no_model and self.embedder != "none":
             return "bm25"
         if self.embedder != "auto":
@@ -114,14 +114,14 @@ class Settings:
 
     @property
     def graph_store_used(self) -> str:
-        """embedded | neo4j | none."""
+        """Embedded | neo4j | none."""
         if self.graph_store != "auto":
             return self.graph_store
         return "neo4j" if self.neo4j_uri else "embedded"
 
     @property
     def vector_store_used(self) -> str:
-        """embedded | qdrant | none."""
+        """Embedded | qdrant | none."""
         if self.vector_store != "auto":
             return self.vector_store
         if self.embedder_used == "none":

@@ -7,7 +7,15 @@ from typing import Any
 
 Report = Mapping[str, Any]
 
-_ENDINGS = {0: "done", 1: "not started", 2: "done, with problems", 3: "stopped by the cap", 4: "not started", 5: "incomplete", 130: "stopped by hand"}
+_ENDINGS = {
+    0: "done",
+    1: "not started",
+    2: "done, with problems",
+    3: "stopped by the cap",
+    4: "not started",
+    5: "incomplete",
+    130: "stopped by hand",
+}
 
 
 def summary(report: Report) -> str:
@@ -100,7 +108,9 @@ def _problems(report: Report) -> list[str]:
         if len(rows) > 10:
             lines.append(f"  … and {len(rows) - 10:,} more {sign} (report.json lists them)")
     if report["dead_letters"]:
-        lines.append(f"  {len(report['dead_letters']):,} dead letters: `kg dead-letters` shows them, `kg retry` asks again")
+        lines.append(
+            f"  {len(report['dead_letters']):,} dead letters: `kg dead-letters` shows them, `kg retry` asks again"
+        )
     if report["vanished"]:
         lines.append(f"  {len(report['vanished']):,} documents' files are gone: --prune takes them out")
     lines += [f"  warning: {text}" for text in report["warnings"][:10]]
@@ -124,7 +134,9 @@ def _problems(report: Report) -> list[str]:
 def markdown(report: Report) -> str:
     """The report as a Markdown page with all its fields."""
     lines = [f"# kg run {report['run_id']}", "", "```", summary(report), "```", ""]
-    lines += [f"Workspace `{report['workspace']}`, kg {report['version']}, {report['started_at']} to {report['finished_at']}."]
+    lines += [
+        f"Workspace `{report['workspace']}`, kg {report['version']}, {report['started_at']} to {report['finished_at']}."
+    ]
     for name, value in report.items():
         if isinstance(value, Mapping) and value:
             lines += ["", f"## {name}", "", "| | |", "|---|---|"]

@@ -318,7 +318,9 @@ def _graph(db: sqlite3.Connection, projection: Projection) -> dict[str, Any]:
     counts = projection.counts
     written = projection.graph
     if counts is None:
-        entities = db.execute("SELECT count(DISTINCT a.entity) FROM mention m JOIN atom a ON a.no = m.atom").fetchone()[0]
+        entities = db.execute("SELECT count(DISTINCT a.entity) FROM mention m JOIN atom a ON a.no = m.atom").fetchone()[
+            0
+        ]
         mentions = db.execute("SELECT count(*) FROM mention").fetchone()[0]
         relationships = None
     else:
@@ -407,5 +409,3 @@ def peak_rss_mb() -> float:
 
 def to_json(report: Mapping[str, Any]) -> bytes:
     return orjson.dumps(report, option=orjson.OPT_INDENT_2)
-
-

@@ -93,9 +93,20 @@ def documents_with_content(db: sqlite3.Connection, content: bytes) -> list[Store
     return [_stored(row) for row in db.execute(_DOCUMENT + "WHERE content = ? ORDER BY no", (content,))]
 
 
+def documents_of_chunks(db: sqlite3.Connection, numbers: Iterable[int]) -> list[StoredDocument]:
+    """The documents that hold these chunks, in order."""
+    found = {}
+    for no in numbers:
+        row = db.execute(_DOCUMENT + "WHERE no = (SELECT document FROM chunk WHERE no = ?)", (no,)).fetchone()
+        if row:
+            found[row[0]] = _stored(row)
+    return [found[no] for no in sorted(found)]
+
+
 def move_document(db: sqlite3.Connection, no: int, path: str, record: str, name: str) -> None:
     """The same document under another path: a renamed file is not new."""
-    identity = db.execute("SELECT id FROM document WHERE no = ?", (no,)).fetchone()[0]
+    identity, old_path = db.execute("SELECT id, path FROM document WHERE no = ?", (no,)).fetchone()
+    _forget_source(db, old_path)
     db.execute("UPDATE document SET path = ?, record = ?, name = ? WHERE no = ?", (path, record, name, no))
     touch(db, DOCUMENT, [identity], now := tick(db))
     touch(db, CHUNK, [row[0] for row in db.execute("SELECT id FROM chunk WHERE document = ?", (no,))], now)
@@ -161,17 +172,24 @@ def _plain(text: str) -> str:
 def drop_document(db: sqlite3.Connection, no: int) -> None:
     """Take a document with its chunks out; answers stay, so that bringing it back is free."""
     now = tick(db)
-    identity = db.execute("SELECT id FROM document WHERE no = ?", (no,)).fetchone()[0]
+    identity, path = db.execute("SELECT id, path FROM document WHERE no = ?", (no,)).fetchone()
+    _forget_source(db, path)
     graph.drop_chunks(db, [row[0] for row in db.execute("SELECT no FROM chunk WHERE document = ?", (no,))], now)
     db.execute("DELETE FROM document WHERE no = ?", (no,))
     touch(db, DOCUMENT, [identity], now)
 
 
+def _forget_source(db: sqlite3.Connection, path: str) -> None:
+    # A file that comes back is read again, and not taken for one that is known.
+    db.execute("DELETE FROM source WHERE path = ?", (path,))
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedChunk:
-    """What the planner needs of a chunk: its hashes and the questions whose answers are current."""
+    """What the planner needs of a chunk: its place, its hashes and the questions whose answers are current."""
 
     no: int
+    seq: int
     content: bytes
     words: bytes
     extract_key: bytes | None
@@ -183,7 +201,7 @@ def planned_chunks(db: sqlite3.Connection, document: int) -> list[PlannedChunk]:
     return [
         PlannedChunk(*row)
         for row in db.execute(
-            "SELECT c.no, c.content, c.words, x.key, e.key FROM chunk c LEFT JOIN question x ON x.no = c.extract "
+            "SELECT c.no, c.seq, c.content, c.words, x.key, e.key FROM chunk c LEFT JOIN question x ON x.no = c.extract "
             "LEFT JOIN question e ON e.no = c.embed WHERE c.document = ? ORDER BY c.seq",
             (document,),
         )

@@ -1,0 +1,151 @@
+"""What a workspace holds at a glance: counts, current answers by what was asked, spending, stores."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from core_engine.ledger.values import CHUNK, DEAD
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkStates:
+    """`answered`: nothing is wanted for it; `dead`: only `kg retry` asks again; `open`: the next run goes on with it."""
+
+    total: int
+    answered: int
+    open: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentAnswers:
+    """How many chunks have their current answer from one way of asking. `kind`: extract | rules | embed."""
+
+    kind: str
+    description: Mapping[str, Any]
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """US dollars. `unknown_at_most`: calls of which nobody knows whether they were answered, at their ceilings."""
+
+    calls: int
+    total: Decimal
+    unpriced_calls: int
+    unknown_calls: int
+    unknown_at_most: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStore:
+    """A store as the ledger knows it: the units it was sent, and those that changed since it last caught up."""
+
+    role: str
+    name: str
+    units: int
+    pending: int
+
+
+def documents(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM document").fetchone()[0])
+
+
+def chunk_states(db: sqlite3.Connection) -> ChunkStates:
+    total, dead, waiting = db.execute(
+        "SELECT count(*), total(x.state IS ?1 OR e.state IS ?1), "
+        "total((c.extract IS NULL OR c.want_extract IS NOT NULL OR c.want_embed IS NOT NULL) "
+        "AND x.state IS NOT ?1 AND e.state IS NOT ?1) "
+        "FROM chunk c LEFT JOIN question x ON x.no = c.want_extract LEFT JOIN question e ON e.no = c.want_embed",
+        (DEAD,),
+    ).fetchone()
+    return ChunkStates(total, total - int(dead) - int(waiting), int(waiting), int(dead))
+
+
+def current_answers(db: sqlite3.Connection) -> list[CurrentAnswers]:
+    """By kind, the most chunks first. More than one way to extract, or to embed: the workspace is mixed (law 5)."""
+    found = []
+    for column in ("extract", "embed"):
+        rows = db.execute(
+            f"SELECT s.kind, s.description, count(*) FROM chunk c JOIN question q ON q.no = c.{column} "
+            "JOIN spec s ON s.no = q.spec GROUP BY s.no ORDER BY count(*) DESC, s.no"
+        )
+        found += [CurrentAnswers(kind, orjson.loads(description), chunks) for kind, description, chunks in rows]
+    return found
+
+
+def spending(db: sqlite3.Connection, run: str | None = None) -> Spending:
+    """Of the workspace since its beginning, or of one run."""
+    where, values = ("WHERE run = ?", (run,)) if run else ("", ())
+    calls = unpriced = unknown = 0
+    total = at_most = Decimal(0)
+    # Decimal, row by row: SQLite would add up as floats.
+    for cost, ceiling, status in db.execute(f"SELECT cost, ceiling, status FROM call {where}", values):
+        calls += 1
+        if cost is not None:
+            total += Decimal(cost)
+        elif status == "answered":
+            unpriced += 1
+        else:
+            unknown += 1
+            at_most += Decimal(ceiling or 0)
+    return Spending(calls, total, unpriced, unknown, at_most)
+
+
+def answered_by(db: sqlite3.Connection, run: str) -> tuple[int, int]:
+    """(chunks that this run has had answered, chunks that it bought for): how far a run is that is going on."""
+    row = db.execute(
+        "SELECT total(want_extract IS NULL AND want_embed IS NULL), count(*) FROM chunk WHERE run = ?", (run,)
+    ).fetchone()
+    return int(row[0]), int(row[1])
+
+
+def known_stores(db: sqlite3.Connection) -> list[KnownStore]:
+    """The latest of each name and role."""
+    rows = db.execute(
+        "SELECT s.role, s.name, (SELECT count(*) FROM projected p WHERE p.store = s.no), "
+        "(SELECT count(*) FROM unit u WHERE u.changed > s.synced AND (s.role = 'graph' OR u.kind = ?)) FROM store s "
+        "WHERE s.no IN (SELECT max(no) FROM store GROUP BY role, name) ORDER BY s.role, s.no DESC",
+        (CHUNK,),
+    )
+    return [KnownStore(*row) for row in rows]
+
+
+def last_written_store(db: sqlite3.Connection, role: str) -> str:
+    """The name of the store that was met last, or ''."""
+    row = db.execute("SELECT name FROM store WHERE role = ? ORDER BY no DESC LIMIT 1", (role,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def last_settings(db: sqlite3.Connection) -> dict[str, Any]:
+    """The settings of the latest run that wrote, as far as they may be shown; {} before the first."""
+    row = db.execute("SELECT settings FROM run ORDER BY started_at DESC, id DESC LIMIT 1").fetchone()
+    return dict(orjson.loads(row[0])) if row else {}
+
+
+def costs_by_run(db: sqlite3.Connection) -> dict[str, Decimal]:
+    """What each run has spent, by its id."""
+    found: dict[str, Decimal] = {}
+    for run, cost in db.execute("SELECT run, cost FROM call WHERE cost IS NOT NULL"):
+        found[run] = found.get(run, Decimal(0)) + Decimal(cost)
+    return found
+
+
+def distrust(db: sqlite3.Connection, role: str) -> None:
+    """Have the next projection write again, or delete, all that the ledger ever knew in stores of this role."""
+    numbers = [row[0] for row in db.execute("SELECT no FROM store WHERE role = ?", (role,))]
+    for store in numbers:
+        # A hash that nothing has: what exists is written as changed, what is gone is deleted, whether or not the store
+        # was known to hold it.
+        db.execute(
+            "INSERT OR REPLACE INTO projected (store, kind, key, hash) SELECT ?1, kind, key, x'' FROM unit "
+            "WHERE ?2 = 'graph' OR kind = ?3",
+            (store, role, CHUNK),
+        )
+        db.execute("UPDATE store SET synced = 0 WHERE no = ?", (store,))

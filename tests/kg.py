@@ -1,0 +1,132 @@
+"""Runs `kg` as a user would, inside or outside this process, and looks at what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli import app
+
+ROOT = Path(__file__).parent.parent
+_OURS = ("OPENAI_", "KG_", "NEO4J_", "QDRANT_", "LANGSMITH_", "LANGCHAIN_", "LANGFUSE_", "POSTHOG_", "OTEL_")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+class Kg:
+    """`kg` in a folder of its own, with only the environment that the test gives it."""
+
+    def __init__(self, folder: Path, **env: str) -> None:
+        self.folder = folder
+        self.env = env
+
+    def __call__(self, *words: object, **env: str) -> Ran:
+        """Run inside this process."""
+        out, err = io.StringIO(), io.StringIO()
+        code = 0
+        with _surroundings(self.folder, {**self.env, **env}), contextlib.redirect_stdout(out):
+            with contextlib.redirect_stderr(err):
+                try:
+                    app.run([str(word) for word in words])
+                except SystemExit as leaving:
+                    code = leaving.code if isinstance(leaving.code, int) else 1
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    def process(self, *words: object, code: int = 0, **env: str) -> dict[str, Any]:
+        """`kg process … --json`: its report, after checking the exit code."""
+        ran = self("process", *words, "--json", **env)
+        assert ran.code == code, f"exit {ran.code}\n{ran.err}\n{ran.out[-2000:]}"
+        return ran.report
+
+    def started(self, *words: object, **env: str) -> subprocess.Popen[str]:
+        """Start in a process of its own, for signals and kills."""
+        command = [sys.executable, "-c", "import kg_batch; kg_batch.main()", *map(str, words)]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
+        clean |= {"PYTHONPATH": str(ROOT), **self.env, **env}
+        return subprocess.Popen(
+            command, cwd=self.folder, env=clean, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def ledger(self, workspace: str = "default") -> sqlite3.Connection:
+        """The ledger, for looking in (and for tests that put it into a state)."""
+        return sqlite3.connect(self.folder / ".kg" / workspace / "ledger.sqlite3", isolation_level=None)
+
+    def graph(self, workspace: str = "default") -> dict[str, list[Any]]:
+        """All rows of the embedded graph store, sorted."""
+        import asyncio
+
+        from core_engine.kg.stores.embedded import EmbeddedGraphStore
+
+        async def dump() -> dict[str, list[Any]]:
+            store = EmbeddedGraphStore(self.folder / ".kg" / workspace / "graph.sqlite3", workspace)
+            await store.open()
+            try:
+                return await store.dump()
+            finally:
+                await store.close()
+
+        return asyncio.run(dump())
+
+
+@contextlib.contextmanager
+def _surroundings(folder: Path, env: Mapping[str, str]) -> Iterator[None]:
+    before_env, before_folder = dict(os.environ), Path.cwd()
+    for name in list(os.environ):
+        if name.startswith(_OURS):
+            del os.environ[name]
+    os.environ.update(env)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before_folder)
+        os.environ.clear()
+        os.environ.update(before_env)
+
+
+PEOPLE = ("Ann Lee", "Bob Marsh", "Carla Diaz", "Wei Chen")
+FIRMS = ("Northwind Mills", "Harbor Logistics", "Quill Systems", "Meadow Bank")
+
+
+def meeting(number: int, turns: int = 40) -> list[str]:
+    """The lines of an invented meeting, `Name: words`, different for each number and of every line."""
+    lines = []
+    for turn in range(turns):
+        who, other = PEOPLE[(turn + number) % 4], PEOPLE[(turn * 3 + number + 1) % 4]
+        firm = FIRMS[(turn // 3 + number) % 4]
+        lines.append(
+            f"{who}: In meeting {number} point {turn}, {other} said that {firm} will ship the Falcon project "
+            f"to Rotterdam by week {turn + 2}, and the board of {firm} agreed on item {number * 100 + turn}."
+        )
+    return lines
+
+
+def write_meetings(folder: Path, count: int, turns: int = 40) -> list[Path]:
+    """So many meetings as text files m0.txt, m1.txt, …"""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number in range(count):
+        path = folder / f"m{number}.txt"
+        path.write_text("\n".join(meeting(number, turns)) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths
