@@ -1,0 +1,263 @@
+"""`kg report`, `kg runs` and `kg status`: what was done, what it cost, and how things stand."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from cli import options, show
+from cli.workspace import existing, settings_of
+from core_engine.errors import SettingsError
+from core_engine.ledger import overview, runs
+from core_engine.ledger.lock import is_held
+from core_engine.ledger.looking import looking
+from core_engine.ledger.runs import RunRow
+from core_engine.settings import Settings
+from metrics.render import markdown as as_markdown
+from metrics.render import money, summary
+
+app = typer.Typer(add_completion=False)
+
+_ASKING = {"extract": "extracted by", "rules": "extracted by", "embed": "embedded by"}
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's id or its beginning, last, or previous.")] = "last",
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page with all fields.")] = False,
+    workspace: options.Workspace = None,
+    home: options.Home = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Show what a run did and what it cost."""
+    if json and markdown:
+        raise SettingsError("--json and --markdown are two ways to say the same: choose one")
+    settings = existing(settings_of(locals(), config))
+    with looking(settings.ledger_path) as db:
+        row = runs.find(db, run)
+        said = orjson.loads(row.report) if row.report else _without_report(db, row, settings)
+    if json:
+        show.json_out(said)
+    elif row.report is None:
+        show.out(said["ended"])
+    else:
+        show.out(
+            as_markdown(said) if markdown else f"{row.id}  {row.command}  {show.when(row.started_at)}\n{summary(said)}"
+        )
+
+
+def _without_report(db: sqlite3.Connection, row: RunRow, settings: Settings) -> dict[str, Any]:
+    """What the ledger knows of a run that never came to its report."""
+    status = _status(row, is_held(settings.lock_path))
+    spent = overview.spending(db, row.id)
+    answered, bought = overview.answered_by(db, row.id)
+    ending = (
+        "is still going on" if status == "running" else "ended without a word: it was killed, or the machine went off"
+    )
+    follow = "`kg status` follows it" if status == "running" else "the same command goes on from there"
+    said = (
+        f"run {row.id} ({row.command}, started {show.when(row.started_at)}) {ending}; {answered:,} of {bought:,} chunks "
+        f"so far are answered, {spent.calls:,} calls, {_dollars(spent)}; {follow}"
+    )
+    return {
+        "schema": "kg.report/1",
+        "run_id": row.id,
+        "workspace": settings.workspace,
+        "command": row.command,
+        "started_at": show.iso(row.started_at),
+        "finished_at": None,
+        "status": status,
+        "exit_code": None,
+        "ended": said,
+        "chunks": {"total": bought, "answered": answered},
+        "calls": {"all": spent.calls},
+        "cost_usd": {
+            "total": spent.total,
+            "unpriced_calls": spent.unpriced_calls,
+            "unknown_calls": spent.unknown_calls,
+            "unknown_at_most": spent.unknown_at_most,
+        },
+    }
+
+
+@app.command(name="runs")
+def list_runs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 20,
+    workspace: options.Workspace = None,
+    home: options.Home = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """List the runs of a workspace, the newest first."""
+    settings = existing(settings_of(locals(), config))
+    with looking(settings.ledger_path) as db:
+        found = runs.latest(db, limit)
+        costs = overview.costs_by_run(db)
+    held = is_held(settings.lock_path)
+    listed = []
+    for row in found:
+        said = orjson.loads(row.report) if row.report else {}
+        listed.append(
+            {
+                "run_id": row.id,
+                "command": row.command,
+                "started_at": show.iso(row.started_at),
+                "finished_at": show.iso(row.ended_at),
+                "duration_s": None if row.ended_at is None else round(row.ended_at - row.started_at, 1),
+                "status": _status(row, held),
+                "exit_code": row.exit_code,
+                "chunks": said.get("chunks", {}).get("total"),
+                "bought": said["chunks"]["total"] - said["chunks"]["reused"] if said else None,
+                "cost_usd": costs.get(row.id, 0),
+            }
+        )
+    if json:
+        show.json_out(listed)
+        return
+    if not listed:
+        show.out("no runs yet")
+        return
+    columns = ("run", "command", "started", "seconds", "status", "exit", "chunks", "bought", "cost")
+    rows = [
+        (
+            said["run_id"],
+            said["command"],
+            show.when(row.started_at),
+            said["duration_s"],
+            said["status"],
+            said["exit_code"],
+            said["chunks"],
+            said["bought"],
+            money(float(said["cost_usd"])),
+        )
+        for row, said in zip(found, listed, strict=True)
+    ]
+    show.table(columns, rows)
+
+
+@app.command()
+def status(
+    workspace: options.Workspace = None,
+    home: options.Home = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Show what a workspace holds, and whether a run is going on."""
+    settings = existing(settings_of(locals(), config))
+    held = is_held(settings.lock_path)
+    with looking(settings.ledger_path) as db:
+        said = _stand(db, settings, held)
+    if json:
+        show.json_out(said)
+    else:
+        show.out("\n".join(_in_words(said)))
+
+
+def _stand(db: sqlite3.Connection, settings: Settings, held: str) -> dict[str, Any]:
+    newest = runs.latest(db, 1)
+    answers = overview.current_answers(db)
+    ways = [sum(answer.kind in kinds for answer in answers) for kinds in (("extract", "rules"), ("embed",))]
+    return {
+        "workspace": settings.workspace,
+        "folder": str(settings.folder),
+        "lock": held or None,
+        "run": _going_on(db, newest[0]) if newest and held and newest[0].status == "running" else None,
+        "last_run": _last(newest[0], held) if newest else None,
+        "documents": overview.documents(db),
+        "chunks": overview.chunk_states(db),
+        "answers": answers,
+        "mixed": max(ways) > 1,
+        "spent_usd": overview.spending(db),
+        "stores": overview.known_stores(db),
+    }
+
+
+def _going_on(db: sqlite3.Connection, row: RunRow) -> dict[str, Any]:
+    answered, bought = overview.answered_by(db, row.id)
+    spent = overview.spending(db, row.id)
+    return {
+        "run_id": row.id,
+        "command": row.command,
+        "started_at": show.iso(row.started_at),
+        "seconds": round(time.time() - row.started_at, 1),
+        "chunks_to_buy": bought,
+        "chunks_answered": answered,
+        "calls": spent.calls,
+        "cost_usd": spent.total,
+    }
+
+
+def _last(row: RunRow, held: str) -> dict[str, Any]:
+    return {
+        "run_id": row.id,
+        "command": row.command,
+        "started_at": show.iso(row.started_at),
+        "status": _status(row, held),
+        "exit_code": row.exit_code,
+    }
+
+
+def _status(row: RunRow, held: str) -> str:
+    """A run that says it is running while nobody holds the workspace was killed."""
+    return "killed" if row.status == "running" and not held else row.status
+
+
+def _in_words(said: dict[str, Any]) -> list[str]:
+    chunks, spent = said["chunks"], said["spent_usd"]
+    lines = [f"workspace {said['workspace']} in {said['folder']}"]
+    if run := said["run"]:
+        lines.append(
+            _row(
+                "going on",
+                f"{run['run_id']} ({run['command']}), {run['seconds']:,.0f} s: {run['chunks_answered']:,} of "
+                f"{run['chunks_to_buy']:,} chunks so far answered, {run['calls']:,} calls, {money(float(run['cost_usd']))}",
+            )
+        )
+    elif said["lock"]:
+        lines.append(_row("going on", f"a run is just starting or ending ({said['lock']})"))
+    if (last := said["last_run"]) and not said["run"]:
+        lines.append(_row("last run", f"{last['run_id']} ({last['command']}): {last['status']}"))
+    lines += [
+        _row("documents", f"{said['documents']:,}"),
+        _row("chunks", f"{chunks.total:,}: {chunks.answered:,} answered, {chunks.open:,} open, {chunks.dead:,} dead"),
+    ]
+    if chunks.dead:
+        lines.append(_row("", "`kg dead-letters` shows what failed for good, `kg retry` asks again"))
+    for answer in said["answers"]:
+        lines.append(_row("", f"{answer.chunks:,} {_ASKING[answer.kind]} {_way(answer)}"))
+    if said["mixed"]:
+        lines.append(
+            _row("mixed", "a switch of model, prompt or rules is half done: the next `kg process` goes on with it")
+        )
+    lines.append(_row("spent", f"{_dollars(spent)} in {spent.calls:,} calls"))
+    for store in said["stores"]:
+        behind = f"{store.pending:,} changes behind" if store.pending else "up to date"
+        lines.append(_row(store.role, f"{store.name}: {store.units:,} units written, {behind}"))
+    return lines
+
+
+def _way(answer: overview.CurrentAnswers) -> str:
+    if answer.kind == "rules":
+        return f"rules {answer.description.get('version', '')}".rstrip()
+    details = ", ".join(f"{k} {v}" for k, v in answer.description.items() if k != "model" and v is not None)
+    return f"{answer.description.get('model')}" + (f" ({details})" if details else "")
+
+
+def _dollars(spent: overview.Spending) -> str:
+    text = money(float(spent.total))
+    if spent.unpriced_calls:
+        text += f" + {spent.unpriced_calls:,} calls unpriced"
+    if spent.unknown_calls:
+        text += (
+            f" + {spent.unknown_calls:,} calls with an unknown answer, at most {money(float(spent.unknown_at_most))}"
+        )
+    return text
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<10} {text}"
