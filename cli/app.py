@@ -86,7 +86,7 @@ def run(arguments: list[str] | None = None) -> None:
         print(f"kg: {printable(str(error))}", file=sys.stderr)
         code = exit_code_of(error)
     except usage_error as error:  # type: ignore[misc]
-        error.show()  # type: ignore[attr-defined]
+        error.show()
         code = 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130

@@ -61,6 +61,7 @@ async def _on_terminal(parts: Parts, totals: Totals, began: float) -> None:
 
 def _said(parts: Parts, totals: Totals, elapsed: float) -> list[tuple[str, str]]:
     progress, written = parts.progress, parts.projector.result
+    new = ((written.graph, "entities"), (written.graph, "relationships"), (written.vectors, "points"))
     known = progress.to_buy
     chunks = f"{progress.chunks_done:,} of {known:,}{'' if progress.planned else '+'} chunks answered"
     if progress.reused:
@@ -68,12 +69,7 @@ def _said(parts: Parts, totals: Totals, elapsed: float) -> list[tuple[str, str]]
     chunks += f", {progress.in_flight} requests in flight"
     rows = [
         ("chunks", chunks),
-        (
-            "graph",
-            f"{written.graph.new.get('entities', 0):,} new entities, "
-            f"{written.graph.new.get('relationships', 0):,} new relationships, "
-            f"{written.vectors.new.get('points', 0):,} new points",
-        ),
+        ("graph", ", ".join(f"{of.new.get(kind, 0):,} new {kind}" for of, kind in new)),
     ]
     if totals.calls:
         share = progress.chunks_done / known if known else 0

@@ -85,36 +85,41 @@ def _toml(given: str | None) -> tuple[dict[str, Any], str]:
 
 def _as_type(value: Any, wanted: Any, origin: str) -> Any:
     """The value as the setting's type; text from the environment is read as such."""
-    kinds = [kind for kind in get_args(wanted) or (wanted,) if kind is not NoneType]
-    kind = kinds[0]
-    try:
-        if kind is bool:
-            return _as_bool(value)
-        if kind in {int, float}:
-            if isinstance(value, bool):
-                raise ValueError
-            number = kind(value)
-            if isinstance(value, float) and number != value:
-                raise ValueError
-            return number
-        if kind is str:
-            if not isinstance(value, str):
-                raise ValueError
-            return value
-    except (ValueError, TypeError) as error:
-        kinds_in_words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-        raise SettingsError(f"{origin}: {value!r} should be {kinds_in_words[kind]}") from error
-    if isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values()):
+    kind = next(kind for kind in get_args(wanted) or (wanted,) if kind is not NoneType)
+    if kind is bool and (as_bool := _as_bool(value)) is not None:
+        return as_bool
+    if kind in {int, float} and (number := _as_number(value, kind)) is not None:
+        return number
+    if kind is str and isinstance(value, str):
+        return value
+    if kind not in _IN_WORDS and isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values()):
         return dict(value)
-    raise SettingsError(f"{origin}: should be a table of texts")
+    raise SettingsError(f"{origin}: {value!r} should be {_IN_WORDS.get(kind, 'a table of texts')}")
 
 
-def _as_bool(value: Any) -> bool:
+_IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _as_bool(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
-    word = str(value).strip().lower()
-    if word in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"0", "false", "no", "off"}:
-        return False
-    raise ValueError
+    return {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }.get(str(value).strip().lower())
+
+
+def _as_number(value: Any, kind: type[int | float]) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = kind(value)
+    except (ValueError, TypeError):
+        return None
+    return None if isinstance(value, float) and number != value else number

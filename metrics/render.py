@@ -21,9 +21,7 @@ _ENDINGS = {
 def summary(report: Report) -> str:
     """What a person reads at a glance: six to twenty lines."""
     lines = [
-        f"{_ENDINGS.get(report['exit_code'], report['status'])} in {_seconds(report['wall_s'])}"
-        f"  ({report['parts'].get('extractor')}; {report['parts'].get('embedder')}; "
-        f"graph {report['parts'].get('graph_store')}; vectors {report['parts'].get('vector_store')})",
+        _first_line(report),
         _row("documents", _documents(report["documents"])),
         _row("chunks", _counts(report["chunks"], ("total", "written", "reused", "dead", "pending"))),
         _row("graph", _graph(report)),
@@ -35,6 +33,12 @@ def summary(report: Report) -> str:
         lines.append("nothing was new: no model call, nothing written")
     lines += _problems(report)
     return "\n".join(lines)
+
+
+def _first_line(report: Report) -> str:
+    parts = report["parts"]
+    used = f"{parts['extractor']}; {parts['embedder']}; graph {parts['graph_store']}; vectors {parts['vector_store']}"
+    return f"{_ENDINGS.get(report['exit_code'], report['status'])} in {_seconds(report['wall_s'])}  ({used})"
 
 
 def nothing_to_do(report: Report) -> bool:
@@ -152,7 +156,7 @@ def _flat(value: Any) -> str:
         return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return "–" if value is None else str(value)
+    return "-" if value is None else str(value)
 
 
 def _cell(text: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
 import sys
 import time
@@ -144,16 +143,11 @@ def _calls(db: sqlite3.Connection, run: str) -> list[_Call]:
         "reasoning, cost, ceiling, json_array_length(questions) FROM call WHERE run = ? ORDER BY no",
         (run,),
     )
-    return [
-        _Call(
-            *row[:8],
-            usage=Usage(*row[8:12]),
-            cost=None if row[12] is None else Decimal(row[12]),
-            ceiling=None if row[13] is None else Decimal(row[13]),
-            questions=row[14],
-        )
-        for row in rows
-    ]
+    return [_Call(*row[:8], Usage(*row[8:12]), _decimal(row[12]), _decimal(row[13]), row[14]) for row in rows]
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def _chunks(db: sqlite3.Connection, outcome: Outcome, progress: Progress, projection: Projection) -> dict[str, int]:
@@ -402,7 +396,11 @@ def _iso(when: float) -> str:
 
 
 def peak_rss_mb() -> float:
-    """The most memory that this process has held, in MB."""
+    """The most memory that this process has held, in MB; 0 where the system doesn't say (Windows)."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource  # noqa: PLC0415  Windows has none
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 

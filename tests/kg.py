@@ -44,12 +44,12 @@ class Kg:
         """Run inside this process."""
         out, err = io.StringIO(), io.StringIO()
         code = 0
-        with _surroundings(self.folder, {**self.env, **env}), contextlib.redirect_stdout(out):
-            with contextlib.redirect_stderr(err):
-                try:
-                    app.run([str(word) for word in words])
-                except SystemExit as leaving:
-                    code = leaving.code if isinstance(leaving.code, int) else 1
+        to_buffers = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
+        with _surroundings(self.folder, {**self.env, **env}), to_buffers[0], to_buffers[1]:
+            try:
+                app.run([str(word) for word in words])
+            except SystemExit as leaving:
+                code = leaving.code if isinstance(leaving.code, int) else 1
         return Ran(code, out.getvalue(), err.getvalue())
 
     def process(self, *words: object, code: int = 0, **env: str) -> dict[str, Any]:

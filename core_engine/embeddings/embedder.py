@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core_engine.errors import BadReply, KGError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.errors import BadReply, KGError, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import Asker, Question
@@ -22,7 +22,7 @@ ENOUGH = 128  # texts at which a request is worth sending before anyone waits fo
 _MOST_INPUTS = 2_048  # OpenAI's limits: inputs a request, tokens a request (300,000) and tokens an input (8,192)
 _MOST_TOKENS = 200_000
 _LONGEST_TEXT = 24_000  # characters; longer ready chunks are embedded by their beginning
-_WAIT_S = 0.05
+_WAIT_S = 0.2  # for the next offer, while there is one to come
 
 
 @dataclass(slots=True)
@@ -45,6 +45,8 @@ class Embedder:
     _pending: deque[_Ticket] = field(default_factory=deque)
     _tickets: dict[str, _Ticket] = field(default_factory=dict)
     _waiting_texts: int = 0
+    _offered: int = 0
+    _more_to_come: bool = True
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
 
     def offer(self, batch: Batch) -> None:
@@ -58,20 +60,27 @@ class Embedder:
             return
         ticket = _Ticket(batch.id, texts, asyncio.get_running_loop().create_future())
         self._tickets[batch.id] = ticket
+        self._offered += 1
         self._pending.append(ticket)
         self._waiting_texts += len(texts)
         if self._waiting_texts >= ENOUGH:
             self._send_pending()
+
+    def offered_all(self) -> None:
+        """No batch will be offered any more: nobody waits for others."""
+        self._more_to_come = False
 
     async def embed(self, batch: Batch) -> None:
         """Wait until the batch's embeddings are in the ledger. Raises only what ends the run."""
         ticket = self._tickets.get(batch.id)
         if ticket is None:
             return
-        if not ticket.taken:
-            # Others may join; whoever comes last sends for all.
-            await asyncio.sleep(_WAIT_S)
-            if not ticket.taken:
+        while not ticket.taken:
+            # Others may join, as long as the planner brings some: the queue ahead holds more than enough for a request.
+            offered = self._offered
+            if self._more_to_come:
+                await asyncio.sleep(_WAIT_S)
+            if not ticket.taken and self._offered == offered:
                 self._send_pending()
         try:
             await ticket.done
@@ -140,9 +149,12 @@ class Embedder:
                 await self._resolve(batch, texts[:middle], "reask", asked_before=True)
                 await self._resolve(batch, texts[middle:], "reask", asked_before=True)
             else:
-                self.progress.buried += 1
-                await self.ledger.commit(questions.bury, texts[0][0], error.kind, None)
-                log.error("no usable embedding: %s (`kg dead-letters` shows it)", error)
+                await self._bury(texts[0][0], error)
+
+    async def _bury(self, question: int, error: ModelError) -> None:
+        self.progress.buried += 1
+        await self.ledger.commit(questions.bury, question, error.kind, None)
+        log.error("no usable embedding: %s (`kg dead-letters` shows it)", error)
 
 
 def _sendable(text: str) -> str:

@@ -80,6 +80,16 @@ def current_answers(db: sqlite3.Connection) -> list[CurrentAnswers]:
     return found
 
 
+def vector_size(db: sqlite3.Connection, model: str) -> int | None:
+    """Dimensions of the current vectors of this model; None where no chunk has one."""
+    row = db.execute(
+        "SELECT length(q.answer) / 4 FROM chunk c JOIN question q ON q.no = c.embed JOIN spec s ON s.no = q.spec "
+        "WHERE json_extract(s.description, '$.model') = ? AND q.answer IS NOT NULL LIMIT 1",
+        (model,),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 def spending(db: sqlite3.Connection, run: str | None = None) -> Spending:
     """Of the workspace since its beginning, or of one run."""
     where, values = ("WHERE run = ?", (run,)) if run else ("", ())
