@@ -143,7 +143,11 @@ def _calls(db: sqlite3.Connection, run: str) -> list[_Call]:
         "reasoning, cost, ceiling, json_array_length(questions) FROM call WHERE run = ? ORDER BY no",
         (run,),
     )
-    return [_Call(*row[:8], Usage(*row[8:12]), _decimal(row[12]), _decimal(row[13]), row[14]) for row in rows]
+    calls = []
+    for stage, model, status, purpose, kind, verdict, wait, took, *tokens, cost, ceiling, count in rows:
+        money = _decimal(cost), _decimal(ceiling)
+        calls.append(_Call(stage, model, status, purpose, kind, verdict, wait, took, Usage(*tokens), *money, count))
+    return calls
 
 
 def _decimal(text: str | None) -> Decimal | None:
