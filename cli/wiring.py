@@ -26,6 +26,7 @@ from core_engine.ports import GraphStore, Observer, VectorStore
 from core_engine.progress import Progress
 from core_engine.projector import Projector
 from core_engine.settings import Settings
+from core_engine.types import Usage
 from metrics.budget import RunBudget
 from metrics.prices import Prices
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from core_engine.llm.client import Capabilities, Client, Endpoint
 
 # The sizes of vectors that are known before the first reply.
-_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
+KNOWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
 _RULES_BATCH = 100  # chunks a step; rules have no requests to size
 
 
@@ -185,6 +186,8 @@ def wire(
         from core_engine.llm.asker import Office
 
         cap = None if settings.max_cost is None else Decimal(str(settings.max_cost))
+        if cap is not None:
+            _check_prices(prices, settings, extract_spec, embed_spec)
         office = Office(
             ledger=ledger,
             run=run,
@@ -226,6 +229,15 @@ def wire(
     return Parts(ledger, pipeline, projector, limiter, prices, progress, deriver, clients, asked, names)
 
 
+def _check_prices(prices: Prices, settings: Settings, extract: Spec, embed: Spec | None) -> None:
+    """No cap in dollars can hold a call whose price nobody knows."""
+    used = [(settings.model, "extract")] if extract.kind == "extract" else []
+    used += [(settings.embedding_model, "embed")] if embed else []
+    for model, stage in used:
+        if prices.price(model, Usage(prompt=1), stage) is None:
+            raise SettingsError(f"--max-cost: the price of {model!r} is not known: give it in a file with --prices")
+
+
 def projector_of(
     settings: Settings,
     ledger: Ledger,
@@ -250,7 +262,7 @@ def projector_of(
 
 def dimensions_of(settings: Settings, ledger: Ledger, asked: Asked) -> int:
     """The size of the embedding model's vectors: as set, as known, or as the ledger's answers have it."""
-    known = settings.dimensions or _DIMENSIONS.get(settings.embedding_model)
+    known = settings.dimensions or KNOWN_DIMENSIONS.get(settings.embedding_model)
     if known:
         return known
     with ledger.reading() as db:
