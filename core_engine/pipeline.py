@@ -33,6 +33,7 @@ class Embeds(Protocol):
     def offer(self, batch: Batch) -> None: ...
     def offered_all(self) -> None: ...
     async def embed(self, batch: Batch) -> None: ...
+    def cancel(self) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -82,9 +83,14 @@ class Pipeline:
                 for _ in range(self._max_concurrent):
                     workers.create_task(self._work(queue))
             await feeding
+        except asyncio.CancelledError:
+            if self._embedder:
+                self._embedder.cancel()
+            raise
         finally:
             self._stopping.set()
             self._source.stop()
+            await _let_go(feeding, queue)
             if self._embedder:
                 await self._embedder.close()
         return self.ending
@@ -142,3 +148,11 @@ class Pipeline:
             log.error("batch %s failed: %r", batch.id, failure, exc_info=failure, extra={"batch_id": batch.id})
         else:
             raise failure
+
+
+async def _let_go(feeding: asyncio.Task[None], queue: asyncio.Queue[Batch | None]) -> None:
+    """Wait for the planner's thread, which may be held back by a queue that nobody empties any more."""
+    while not feeding.done():
+        while not queue.empty():
+            queue.get_nowait()
+        await asyncio.wait({feeding}, timeout=0.05)

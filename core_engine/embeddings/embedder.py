@@ -87,6 +87,11 @@ class Embedder:
         finally:
             self._tickets.pop(batch.id, None)
 
+    def cancel(self) -> None:
+        """Stop the requests that are out: their answers are unknown then."""
+        for task in self._sending:
+            task.cancel()
+
     async def close(self) -> None:
         """Wait for the requests that are out; what was only offered is dropped (its questions stay open)."""
         self._pending.clear()
