@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from core_engine.errors import KGError, LedgerError, ServiceRefused, SettingsError, StoreError, WorkspaceLocked
 
@@ -33,25 +33,18 @@ class Lazy(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signature is Typer's
         return list(COMMANDS)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        # Only who is about to run a command needs the command itself; the help asks for all of them.
-        self._running = True
-        return super().resolve_command(ctx, args)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  the signature is Typer's
         if cmd_name not in COMMANDS:
             return None
-        module, summary = COMMANDS[cmd_name]
-        if not getattr(self, "_running", False):
-            return _placeholder(cmd_name, summary)
-        commands: typer.Typer = importlib.import_module(module).app
-        return typer.main.get_group(commands).get_command(ctx, cmd_name)
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
 
-
-def _placeholder(name: str, summary: str) -> Any:
-    app = typer.Typer(add_completion=False)
-    app.command(name, help=summary)(lambda: None)
-    return typer.main.get_command(app)
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called: only this one is imported."""
+        name = args[0]
+        if name not in COMMANDS:
+            return super().resolve_command(ctx, args)
+        module: typer.Typer = importlib.import_module(COMMANDS[name][0]).app
+        return name, typer.main.get_group(module).get_command(ctx, name), args[1:]
 
 
 app = typer.Typer(
