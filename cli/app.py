@@ -42,6 +42,10 @@ class Lazy(TyperGroup):
         """The command that is called: only this one is imported."""
         name = args[0]
         if name not in COMMANDS:
+            from difflib import get_close_matches
+
+            if near := get_close_matches(name, COMMANDS, 1):
+                ctx.fail(f"No such command {name!r}. Did you mean {near[0]!r}?")
             return super().resolve_command(ctx, args)
         module: typer.Typer = importlib.import_module(COMMANDS[name][0]).app
         return name, typer.main.get_group(module).get_command(ctx, name), args[1:]
