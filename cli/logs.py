@@ -63,10 +63,25 @@ class Short(logging.Formatter):
         return f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {mark}{text}"
 
 
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever sys.stderr is at the moment: the live view puts itself there, to keep lines above it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        raise AttributeError
+
+
 def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, stream: TextIO | None = None) -> None:
     """Send our log to stderr. Other libraries' logs are only heard with `verbose`, from warnings on."""
+    handler = logging.StreamHandler(stream) if stream else _ToStderr()
     stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
     handler.setFormatter(Short(secrets) if stream.isatty() else JsonLines(run, secrets))
     handler.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     ours = logging.getLogger("kg")

@@ -82,7 +82,7 @@ class Pipeline:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(self._max_concurrent):
                     workers.create_task(self._work(queue))
-            await feeding
+            await asyncio.shield(feeding)  # a thread can't be cancelled, only let go
         except asyncio.CancelledError:
             if self._embedder:
                 self._embedder.cancel()
