@@ -24,20 +24,23 @@ _JOIN = "\x1d"  # leaves nothing: the letters around it belong together
 _QUOTED = "\uffff"
 
 _BROKEN_MARKER = re.compile(r"\{disfmarker\}")
+_HEARD = (
+    r"laugh(?:s|ter|ing)?|chuckl(?:es?|ing)|giggl(?:es?|ing)|applause|inaudible|unintelligible|indiscernible|"
+    r"cross ?talk|overtalk(?:ing)?|overlapping(?: speech)?|coughs?|coughing|sighs?|sighing|clears throat"
+)
 _SOUNDS = (
-    r"vocal ?sounds?|nonvocal ?sounds?|gap|pause[sd]?|comment|laugh(?:s|ter|ing)?|chuckl(?:es?|ing)|giggl(?:es?|ing)|"
-    r"applause|music(?: playing)?|inaudible|unintelligible|indiscernible|unclear|crosstalk|cross talk|overtalk(?:ing)?|"
-    r"overlapping(?: speech)?|silence|(?:background )?noise|coughs?|coughing|sighs?|sighing|sniffs?|clears throat|"
-    r"breath(?:es|ing)?|cheer(?:s|ing)|unk|affirmative"
+    rf"{_HEARD}|vocal ?sounds?|nonvocal ?sounds?|gap|pause[sd]?|comment|music(?: playing)?|unclear|silence|"
+    r"(?:background )?noise|sniffs?|breath(?:es|ing)?|cheer(?:s|ing)|unk|affirmative"
 )
 _MARKER = re.compile(
-    rf"\{{ ?(?:{_SOUNDS}) ?\}}|\[ ?(?:{_SOUNDS})(?: [\d:.]{{1,12}})?[ .]?\]|\( ?(?:{_SOUNDS})(?: [\d:.]{{1,12}})?[ .]?\)|"
+    rf"\{{ ?(?:{_SOUNDS}) ?\}}|\[ ?(?:{_SOUNDS})(?: [\d:.]{{1,12}})?[ .]?\]|\( ?(?:{_HEARD})(?: [\d:.]{{1,12}})?[ .]?\)|"
     rf"<(?:{_SOUNDS})>|♪+|@(?: @)+",
     re.IGNORECASE,
 )
 _MARKER_SIGNS = re.compile(r"[{\[(<♪@]")
 
 _QUOTE = re.compile(r'"[^"\n\r]{1,300}"|“[^”\n\r]{1,300}”|«[^»\n\r]{1,300}»|„[^“”\n\r]{1,300}[“”]')
+_NO_SPACE = re.compile(r"\S")
 _QUOTE_SIGNS = re.compile(r'["“«„]')
 
 # In other languages these are words ("er" is German for "he", "um" Portuguese for "one"), and a lone letter is one.
@@ -55,23 +58,28 @@ _FILLER = re.compile(
     rf"(?<=[Mm])(?:hm+|mm+)|(?<=[Ee])rm+){_END}(?:\s*+,)?"
 )
 _ENGLISH_FILLER = re.compile(rf"[UuEe](?<![\w'’\-].)(?:(?<=[Uu])m+|(?<=[Ee])r){_END}(?:\s*+,)?")
+_NAME_NEXT = re.compile(r" [^\W\d_a-z]\w")
 _ASIDE_PHRASE = re.compile(r"(?:[Yy]ou know|I mean|M{1,2})\s*+,")
 _SENTENCE_STOPS = ".?!,;:…-–—"
 _TITLES = ("Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "Rev.", "Hon.", "Sen.", "Gen.", "Col.", "Capt.")
 
-_ECHO = re.compile(rf"\b([\w'’]++)((?:\s++\1)+){_END}", re.IGNORECASE)
+_ECHO = re.compile(rf"\b([\w'’]++)((?:(?: ?,)?\s++\1)+){_END}", re.IGNORECASE)
 # Repeated without an interruption, other words may well be meant: "had had", "that that", "very very", "Duran Duran".
 _ECHO_WORDS = (
     "i i'm the a an we we're he she it it's they they're to of and but or if for with at my your our their this these "
     "what when how who there's"
 )
-_BREAK = re.compile(rf"(?:{_BROKEN}|--|—|…|\.\.\.)\s*+")
+_BREAK = re.compile(rf"(?:{_BROKEN}|--|-(?<=\w-)(?=\s)|—|…|\.\.\.)\s*+")
 _PHRASE = re.compile(r"([\w'’]++)(?: ([\w'’]++))?(?: ([\w'’]++))?(?: ([\w'’]++))?")
 _NUMBER = re.compile(
     r"\d|\b(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|"
     r"sixty|seventy|eighty|ninety|hundred|thousand|million|billion|double|triple|point|first|second|third)\b",
     re.IGNORECASE,
 )
+
+# "Yeah . Yeah , okay . So ..." says no more than "Yeah. So ...".
+_NOD = r"(?:yeah|yep|okay|ok|right|alright|sure|oh|mm)"
+_NODS = re.compile(rf"\b({_NOD})((?:(?: ?[.,])?\s++{_NOD})+)(?=\s*+(?:[.,?!]|$))", re.IGNORECASE)
 
 # A word broken off and begun again: "th- the", "I just p picked", "how much w how easy". A lone letter may also be a
 # name ("plan b", "the c compiler"), so it goes only after a word that no noun phrase ends with or goes on after.
@@ -85,8 +93,11 @@ _BEFORE_FRAGMENT = (
 _QUESTION_WORDS = ("how", "what", "when", "where", "why", "which")
 
 # Left behind by what was taken out: "So , um , . Next" must not become "So,. Next".
-_STRAY_COMMA = re.compile(rf",(?=\s*[{_BROKEN}{_ASIDE}]\s*[,.;:?!])")
-_STRAY_STOP = re.compile(rf"[{_BROKEN}{_ASIDE}]\s*[,.;:?!]")
+_BLANK = rf"[{_BROKEN}{_ASIDE}]"
+_SPACE = rf"[^\S{_BROKEN}{_ASIDE}]*+"
+_STRAY_COMMA = re.compile(rf",(?={_SPACE}{_BLANK}\s*+[,.;:?!])")
+# Only from the beginning of a run of blanks, or long runs would take quadratic time.
+_STRAY_STOP = re.compile(rf"[ {_BROKEN}{_ASIDE}](?<!\s\s)(?:(?<={_BLANK})|{_SPACE}{_BLANK})\s*+[,.;:?!]")
 
 _ECHOES = frozenset(_ECHO_WORDS.split())
 _BEFORE = frozenset(_BEFORE_FRAGMENT.split())
@@ -120,7 +131,7 @@ def clean(raw: str) -> Cleaned:
     """What is worth sending of a turn: '' where it only says that someone is listening."""
     view = _without_markers(raw.replace(_JOIN, " "))
     if _QUOTE_SIGNS.search(view):
-        view = _QUOTE.sub(lambda m: _QUOTED * len(m[0]), view)
+        view = _QUOTE.sub(lambda m: _NO_SPACE.sub(_QUOTED, m[0]), view)
     english = _ENGLISH.search(view) is not None
     view = _without_fillers(view, english=english)
     view = _without_stutters(view, english=english)
@@ -176,8 +187,10 @@ def _without_markers(raw: str) -> str:
 
 def _without_fillers(view: str, *, english: bool) -> str:
     def take(m: re.Match[str]) -> str:
-        # A capital in the middle of a sentence is somebody's name.
+        # A capital in the middle of a sentence is somebody's name, "um" before one may be a word of it.
         if m[0][0].isupper() and not _begins_sentence(view, m.start()):
+            return m[0]
+        if m[0] in {"um", "er"} and _NAME_NEXT.match(view, m.end()):
             return m[0]
         return _blank(len(m[0]))
 
@@ -200,7 +213,8 @@ def _without_stutters(view: str, *, english: bool) -> str:
     if _CUT_OFF_SIGN.search(view):
         view = _CUT_OFF.sub(lambda m: _blank(len(m[0])), view)
     view = _without_restarts(view)
-    return _ECHO.sub(lambda m: _without_echo(m, view), view)
+    view = _ECHO.sub(lambda m: _without_echo(m, view), view)
+    return _NODS.sub(lambda m: m[1] + _blank(len(m[2])), view)
 
 
 def _without_fragment(m: re.Match[str], view: str) -> str:
@@ -222,13 +236,14 @@ def _without_restarts(view: str) -> str:
     kept = 0  # here ends what stands before the interruption
     for m in _BREAK.finditer(view):
         start, end = m.span()
-        if not parts or view[done:start].strip(" ,"):
+        if not parts or start - done > 9 or view[done:start].strip(" ,"):
             kept = start
             while kept > done and (view[kept - 1] == "," or view[kept - 1].isspace()):
                 kept -= 1
         again = _said_again(view, kept, end)
         if again > end:
-            parts += (view[done:start], _blank(again - start))
+            begin = max(kept, done)
+            parts += (view[done:begin], _blank(again - begin))
             done = again
     return "".join([*parts, view[done:]]) if parts else view
 
@@ -273,8 +288,7 @@ def _without_strays(view: str) -> str:
     view = _STRAY_COMMA.sub(_ASIDE, view)
 
     def take(m: re.Match[str]) -> str:
-        before = view[max(0, m.start() - 200) : m.start()].rstrip()
-        stray = not before or before[-1] in ".;:?!,"
+        stray = not m.start() or view[m.start() - 1] in ".;:?!,"
         return m[0][:-1] + _ASIDE if stray else m[0]
 
     return _STRAY_STOP.sub(take, view)

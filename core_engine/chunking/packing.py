@@ -42,6 +42,8 @@ def label_length(speaker: str | None, size: int) -> int:
 
 def spans(turns: Sequence[Turn], start: Position, end: Position, size: int) -> Iterator[Span]:
     """The turns from `start` to `end`, whole where they fit into one chunk, else in pieces."""
+    if start == end:
+        return
     for index in range(start.turn, end.turn + (end.at > 0)):
         turn = turns[index]
         first = start.at if index == start.turn else 0

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 # Not after initials and titles ("J. Smith", "the U.S. market", "Mr. Li"): a name must not be torn apart.
 _ABBREVIATIONS = ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Sr", "Jr", "vs", "No", "e.g", "i.e")
 _STOP = r"\.(?<![A-Z]\.)" + "".join(rf"(?<!\b{re.escape(word)}\.)" for word in _ABBREVIATIONS)
-_SENTENCE_END = re.compile(rf"(?:[?!…]|{_STOP})[.?!…]*+[\"'”’»)\]]*+\s++|[。！？]++[」』”’）]*+\s*+|\n\s*+")
+_SENTENCE_END = re.compile(
+    rf"(?:[?!…]|{_STOP})[.?!…]{{0,9}}+[\"'”’»)\]]{{0,4}}+\s++|[。！？]++[」』”’）]{{0,4}}+\s*+|\n\s*+"
+)
 _WORD = re.compile(r"(\S++)\s++")
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
