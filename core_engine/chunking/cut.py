@@ -13,6 +13,8 @@ from core_engine.types import Chunk, Transcript, Turn
 
 CUT_VERSION = 1
 
+_MOST_NEW = 3  # chunks after an edit of one turn, counting those of which only the context has changed
+
 
 def cut(document_id: str, turns: Sequence[Turn], *, size: int = 1200, clean: bool = True) -> list[Chunk]:
     """The document in chunks of about `size` characters as read (`Speaker: text`, a line a turn)."""
@@ -88,7 +90,7 @@ class _Recut:
         """The gap packed anew: as usual, unless another way changes fewer chunks."""
         parts = list(spans(self._turns, start, end, self._size))
         usual = self._drafts(pack(parts, self._size))
-        if len(usual) < 3:
+        if self._cost((), usual, following) <= _MOST_NEW:
             return usual
         ways = [usual, *map(self._drafts, other_ways(parts, self._size, context_length(self._size)))]
         return min(ways, key=lambda way: self._cost((), way, following))
