@@ -117,6 +117,9 @@ def _problems(report: Report) -> list[str]:
         )
     if report["vanished"]:
         lines.append(f"  {len(report['vanished']):,} documents' files are gone: --prune takes them out")
+    if len(report["answers_by"]) > 1:
+        said = "; ".join(f"{row['chunks']:,} by {_who(row)}" for row in report["answers_by"])
+        lines.append(f"  mixed: the graph's answers are {said}: process all files with one of them to have one kind")
     lines += [f"  warning: {text}" for text in report["warnings"][:10]]
     lines += [f"  note: {text}" for text in report["notes"]]
     lines += [f"  {server}: {words}" for server, words in report["stepped_down"].items()]
@@ -133,6 +136,12 @@ def _problems(report: Report) -> list[str]:
     if report["ended"]:
         lines.append(f"  {report['ended']}")
     return lines
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    if row["by"] == "rules":
+        return "rules"
+    return " ".join(str(row[name]) for name in ("model", "prompt") if row.get(name))
 
 
 def markdown(report: Report) -> str:

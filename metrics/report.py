@@ -125,6 +125,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
             "changed": projection.vectors.changed.get("points", 0),
             "deleted": projection.vectors.deleted.get("points", 0),
         },
+        "answers_by": _answers_by(db),
         "dead_letters": _dead_letters(db),
         "by_model": _by_model(calls),
         "recovered": {
@@ -340,6 +341,15 @@ def _graph(db: sqlite3.Connection, projection: Projection) -> dict[str, Any]:
         "units_deleted": sum(written.deleted.values()),
         "dropped_by_reason": dict(sorted(dropped.items())),
     }
+
+
+def _answers_by(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Who gave the current extractions (law 5): more than one row is a half-done switch of model or prompt."""
+    rows = db.execute(
+        "SELECT s.kind, s.description, count(*) FROM chunk c JOIN question q ON q.no = c.extract "
+        "JOIN spec s ON s.no = q.spec GROUP BY s.no ORDER BY count(*) DESC, s.no"
+    )
+    return [{"by": kind, **orjson.loads(said), "chunks": count} for kind, said, count in rows]
 
 
 def _dead_letters(db: sqlite3.Connection) -> list[dict[str, Any]]:
