@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -76,9 +77,11 @@ def exit_code_of(error: KGError) -> int:
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names in any script, terminals in any encoding
     usage_error = typer.BadParameter.__bases__[0]  # Typer brings click along privately; this is its UsageError
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="kg", standalone_mode=False)
     except KGError as error:
         print(f"kg: {printable(str(error))}", file=sys.stderr)
         code = exit_code_of(error)
@@ -87,9 +90,8 @@ def run(arguments: list[str] | None = None) -> None:
         code = 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): that is no error of ours.
-        sys.stderr.close()
+    except SystemExit:
+        # Click leaves like this where whoever read our output has gone (`| head`): that is no error of ours.
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
 

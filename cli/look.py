@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import re
 import struct
@@ -244,7 +245,6 @@ def _to_stdout(lines: Iterator[str]) -> None:
         for line in lines:
             sys.stdout.write(printable(line))
         return
-    sys.stdout.flush()
-    for line in lines:
-        sys.stdout.buffer.write(line.encode())
-    sys.stdout.flush()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # the same bytes as in a file, wherever this runs
+    sys.stdout.writelines(lines)
