@@ -47,7 +47,7 @@ docs: help constraints
 
 # The help text in the README, from `kg --help`
 help:
-    KG_WRITE_README=1 uv run pytest tests/test_house.py -k help_text
+    uv run python -m tests.readme
 
 # Newer versions of everything, then `just constraints`
 upgrade:
