@@ -124,9 +124,10 @@ class Projector:
         self._from_nothing = from_nothing
         self._wake = threading.Event()
         self._ending = False
-        self._hurry = False
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._begun = {"graph": False, "vectors": False}
+        self._given_up: set[str] = set()
         self.result = Projection()
 
     @property
@@ -148,7 +149,8 @@ class Projector:
     def finish(self, *, hurry: bool = False) -> Projection:
         """Project what is left (nothing more, in a hurry), close the stores, and say what was done."""
         self._ending = True
-        self._hurry = hurry
+        if hurry:
+            self._hurry.set()
         self._wake.set()
         if self._thread:
             self._thread.join()
@@ -172,7 +174,7 @@ class Projector:
                 await asyncio.to_thread(self._wake.wait, _EVERY_S)
                 if not self._ending:
                     await self._cycle()
-            if not self._hurry:
+            if not self._hurry.is_set():
                 self._derive_together()
                 await self._cycle()
             await self._take_stock()
@@ -209,13 +211,13 @@ class Projector:
 
     async def _cycle(self) -> None:
         self._derive_stale()
-        if self._graph_store and self.result.graph_state:
+        if self._graph_store and "graph" not in self._given_up:
             await self._with_patience("graph", self._graph_store.name, self._sync_graph)
-        if self._vector_store and self.result.vector_state:
+        if self._vector_store and "vectors" not in self._given_up:
             await self._with_patience("vectors", self._vector_store.name, self._sync_vectors)
 
     async def _with_patience(self, role: str, name: str, sync: Callable[[], Awaitable[None]]) -> None:
-        """Try again with growing pauses; give the store up when it stayed away for a minute."""
+        """Try again with growing pauses; give the store up when it stayed away for a minute, or we are in a hurry."""
         deadline = time.monotonic() + _GIVE_UP_AFTER_S
         pause = 0.5
         written = self.result.graph if role == "graph" else self.result.vectors
@@ -225,11 +227,11 @@ class Projector:
                 await sync()
             except StoreError as error:
                 written.failed += 1
-                if time.monotonic() + pause > deadline:
+                if self._hurry.is_set() or time.monotonic() + pause > deadline:
                     self._give_up(role, error)
                     return
                 log.warning("%s: %s; trying again in %.1f s", name, error, pause)
-                await asyncio.sleep(pause)
+                await asyncio.to_thread(self._hurry.wait, pause)
                 pause = min(pause * 2, 15.0)
             else:
                 return
@@ -238,10 +240,7 @@ class Projector:
 
     def _give_up(self, role: str, error: StoreError) -> None:
         self.result.errors.append(f"{error} (everything is in the ledger; the next run or `kg rebuild` writes it)")
-        if role == "graph":
-            self._graph_store = None
-        else:
-            self._vector_store = None
+        self._given_up.add(role)
 
     # --- deriving ---------------------------------------------------------------------------------------------------
 
@@ -431,9 +430,9 @@ class Projector:
 
     async def _take_stock(self) -> None:
         try:
-            if self._graph_store:
+            if self._graph_store and "graph" not in self._given_up:
                 self.result.counts = await self._graph_store.counts()
-            if self._vector_store:
+            if self._vector_store and "vectors" not in self._given_up:
                 self.result.points = await self._vector_store.count()
         except StoreError as error:
             self.result.errors.append(str(error))
