@@ -42,11 +42,8 @@ openai-server port="8787":
 neo4j-server:
     uv run python -m tests.neo4j_server
 
-# Write the README's help text and `constraints.txt` anew from what they come from
-docs: help constraints
-
-# The help text in the README, from `kg --help`
-help:
+# Write the help and the first run in the README anew, as kg prints them
+readme:
     uv run python -m tests.readme
 
 # Newer versions of everything, then `just constraints`

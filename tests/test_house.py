@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 import kg_batch
 from core_engine.settings import Settings
-from tests.readme import README, commands, renewed
+from tests.readme import README, first_run, shown_first_run, shown_help, with_help
 
 ROOT = README.parent
 SERVICES = {"genai_prices", "langsmith", "neo4j", "openai", "qdrant_client", "qdrant_edge", "tiktoken"}
@@ -152,8 +152,19 @@ def _applies(requirement: Requirement, extras: set[str]) -> bool:
 
 def test_the_help_text_in_the_readme_is_what_kg_prints() -> None:
     readme = README.read_text("utf-8")
-    assert {"--help", "process --help"} <= set(commands(readme))
-    assert readme == renewed(readme), "run `just help`"
+    assert {"--help", "process --help"} <= set(shown_help(readme))
+    assert readme == with_help(readme), "run `just readme`"
+
+
+def test_the_first_run_prints_what_the_readme_says() -> None:
+    shown, printed = (_rows(text) for text in (shown_first_run(README.read_text("utf-8")), first_run()))
+    # Times and run ids differ, and the rules may find more; what went in may not.
+    assert shown.keys() == printed.keys(), "run `just readme`"
+    assert (shown["documents"], shown["chunks"]) == (printed["documents"], printed["chunks"]), "run `just readme`"
+
+
+def _rows(summary: str) -> dict[str, str]:
+    return dict(line.strip().partition(" ")[::2] for line in summary.splitlines())
 
 
 def test_the_example_environment_names_each_variable_and_no_other() -> None:
