@@ -303,14 +303,14 @@ def _squeezed(raw: str, view: str) -> Cleaned:
     parts: list[str] = []
     cuts: list[tuple[int, int]] = []
     length = 0  # of the cleaned text so far
-    done = 0  # up to here the raw text is dealt with
-    for m in _SQUEEZE.finditer(view):
+    done = len(view) - len(view.lstrip())  # up to here the raw text is dealt with
+    for m in _SQUEEZE.finditer(view, done):
         start, end = m.span()
         if start > done:
             parts.append(raw[done:start])
             cuts.append((length, done))
             length += start - done
-        if m[1] is None and length:
+        if m[1] is None:
             parts.append(" ")
             cuts.append((length, start))
             length += 1
