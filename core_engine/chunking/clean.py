@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 CLEAN_VERSION = 1
 
-# Blanks, all white space to `\s`. Two leave a space: what interrupts the speaker (a cut-off, a filler) and what only sounds beside
-# the speech (laughter). The same words on both sides of an interruption are a stutter; around laughter they need not be.
+# Blanks, all white space to `\s`. Two leave a space: what interrupts the speaker (a cut-off, a filler) and what only
+# sounds beside the speech (laughter): the same words on both sides of an interruption are a stutter.
 _BROKEN = "\x1e"
 _ASIDE = "\x1f"
 _JOIN = "\x1d"  # leaves nothing: the letters around it belong together
@@ -50,8 +50,8 @@ _ENGLISH = re.compile(
     r"some|other|thing|our|from|really)\b",
     re.IGNORECASE,
 )
-# These patterns begin with a plain character and look back from there: a pattern that begins with a look-behind is tried
-# at every character of the text, which made cleaning twice as slow.
+# These patterns begin with a plain character and look back from there: one that begins with a look-behind is tried at
+# every character of the text, which made cleaning twice as slow.
 _END = r"(?![\w'’\-])"
 _FILLER = re.compile(
     rf"[UuMmHhEe](?<![\w'’\-].)(?:(?<=[Mm])m{{0,2}} ?- ?h+m+|(?<=[Uu])h+(?: ?- ?huh|m*)|(?<=[Hh])m+|"
