@@ -11,6 +11,7 @@ import struct
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Annotated, Any
@@ -37,6 +38,7 @@ app = typer.Typer(add_completion=False)
 
 _SNIPPET = 240  # characters
 _BEFORE = 60
+_PLACES = 50  # of each word, in a text that may be long
 
 
 @app.command()
@@ -171,13 +173,16 @@ def _relations(one: searching.EntityFound) -> list[str]:
 
 
 def snippet(text: str, asked: str) -> str:
-    """The part of the text around the first of the words asked for."""
-    found = [
-        match.start()
-        for word in re.findall(r"\w{3,}", asked)
-        if (match := re.search(rf"\b{re.escape(word)}", text, re.IGNORECASE))
-    ]
-    start = max(min(found, default=0) - _BEFORE, 0)
+    """The part of the text that holds most of the words asked for, the first such."""
+    words = dict.fromkeys(word.lower() for word in re.findall(r"\w{2,}", asked))
+    places = sorted(
+        (match.start(), word)
+        for word in words
+        for match in islice(re.finditer(rf"\b{re.escape(word)}", text, re.IGNORECASE), _PLACES)
+    )
+    reach = _SNIPPET - _BEFORE
+    held = [(-len({word for at, word in places if first <= at < first + reach}), first) for first, _ in places]
+    start = max(min(held)[1] - _BEFORE, 0) if held else 0
     if start:
         start = text.find(" ", start) + 1
     end = min(start + _SNIPPET, len(text))
