@@ -142,8 +142,9 @@ class Pipeline:
             self.stop("budget", str(failure))
         elif isinstance(failure, KGError):
             self.stop("failed", str(failure))
-        elif isinstance(failure, Exception):
-            # A mistake of ours: its chunks stay open, and the run goes on with the rest.
+        elif isinstance(failure, Exception | asyncio.CancelledError):
+            # A mistake of ours: its chunks stay open, and the run goes on with the rest. (Where the worker itself is
+            # cancelled, gather raises; a cancellation among its results is a step's own.)
             self._progress.left_open["internal"] += len(batch.items)
             log.error("batch %s failed: %r", batch.id, failure, exc_info=failure, extra={"batch_id": batch.id})
         else:
