@@ -26,14 +26,17 @@ class Spec:
 
 def content(chunk: Chunk) -> bytes:
     """What extraction is asked about: the numbered cleaned turns with real speaker names, and the context turns."""
-    parts = ["content"]
+    parts = ["content", str(len(chunk.context))]
+    for speaker, text in chunk.context:
+        parts += (_who(speaker), text)
     for number, turn in enumerate(chunk.turns, start=1):
         if turn.text:
-            parts += (str(number), turn.speaker or "", turn.text)
-    parts.append("context")
-    for speaker, text in chunk.context:
-        parts += (speaker or "", text)
+            parts += (str(number), _who(turn.speaker), turn.text)
     return digest(*parts)
+
+
+def _who(speaker: str | None) -> str:
+    return "" if speaker is None else f"={speaker}"
 
 
 def words(chunk: Chunk) -> bytes:

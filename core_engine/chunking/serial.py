@@ -1,15 +1,13 @@
-"""Chunks as the ledger holds them: their turns as bytes, and the key of what is asked about them."""
+"""Chunks as the ledger holds them: their turns as bytes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from core_engine.identity import digest
-from core_engine.types import Chunk, ChunkTurn
+from core_engine.types import ChunkTurn
 
 
 def pack_turns(turns: tuple[ChunkTurn, ...]) -> bytes:
@@ -30,18 +28,6 @@ def unpack_turns(data: bytes) -> tuple[ChunkTurn, ...]:
     except orjson.JSONDecodeError:
         rows = json.loads(data.decode("utf-8", "surrogatepass"))
     return tuple(_turn(*row) for row in rows)
-
-
-def content_key(chunk: Chunk) -> bytes:
-    """The same for all chunks that ask the same: cleaned text with real speaker names, and the context turns."""
-    return digest(str(len(chunk.context)), *_lines(chunk))
-
-
-def _lines(chunk: Chunk) -> Iterator[str]:
-    spoken = [*chunk.context, *((turn.speaker, turn.text) for turn in chunk.turns if turn.text)]
-    for speaker, text in spoken:
-        yield "" if speaker is None else f"={speaker}"
-        yield text
 
 
 def _row(turn: ChunkTurn) -> list[Any]:

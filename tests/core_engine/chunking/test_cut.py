@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from core_engine import identity
 from core_engine.chunking.cut import cut, keep_ready, recut
-from core_engine.chunking.serial import content_key
+from core_engine.keys import content as content_key
 from core_engine.types import Chunk, ChunkTurn, Mark, Place, ReadyChunk, Transcript, Turn
 
 

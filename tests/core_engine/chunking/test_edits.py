@@ -8,7 +8,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from core_engine.chunking.cut import cut, recut
-from core_engine.chunking.serial import content_key
+from core_engine.keys import content as content_key
 from core_engine.types import Chunk, Turn
 
 SIZE = 80
