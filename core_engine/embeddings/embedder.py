@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core_engine.errors import BadReply, KGError, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import Asker, Question
@@ -122,7 +122,7 @@ class Embedder:
         texts = [text for ticket in tickets for text in ticket.texts]
         try:
             await self._resolve(tickets[0].batch, texts, "first", asked_before=False)
-        except KGError as error:
+        except Exception as error:  # noqa: BLE001  told to each batch that waits, whose worker says what it means
             for ticket in tickets:
                 if not ticket.done.done():
                     ticket.done.set_exception(error)
