@@ -1,8 +1,22 @@
 """Fixtures for all tests: real servers, each a process of its own, started once when the first test asks for it."""
 
+import logging
+
+import pytest
+
 from tests.neo4j_server.fixture import neo4j_server
 from tests.openai_server.fixture import openai_server, openai_server_pool
 from tests.qdrant_face.fixture import _face_process, qdrant_face
 
 # A fixture is found where it is imported; a second import in a folder's conftest would be a second server.
 __all__ = ["_face_process", "neo4j_server", "openai_server", "openai_server_pool", "qdrant_face"]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_logging() -> None:
+    """A command sets our loggers up for its whole process; each test finds them as they are in a fresh one."""
+    for name in ("kg", "core_engine", "metrics", "cli"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
