@@ -20,6 +20,8 @@ def _processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processed")
     write_meetings(folder / "meetings", 2, turns=20)
     Kg(folder).process("meetings")
+    # Gone from where they were read, so that their copies are the same documents, moved.
+    (folder / "meetings").rename(folder / "kept")
     return folder
 
 
@@ -27,4 +29,5 @@ def _processed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(_processed: Path, tmp_path: Path) -> Kg:
     """The same workspace for each test, free to be changed."""
     shutil.copytree(_processed, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "kept").rename(tmp_path / "meetings")
     return Kg(tmp_path)

@@ -80,11 +80,11 @@ def test_a_workspace_that_was_written_to_a_server_says_which_address_is_missing(
     kg: Kg, qdrant_face: RunningFace
 ) -> None:
     write_meetings(kg.folder / "meetings", 1, turns=8)
-    kg.process("meetings", QDRANT_URL=qdrant_face.url)
-    ran = kg("search", "Falcon")
+    kg.process("meetings", "-w", "served", QDRANT_URL=qdrant_face.url)
+    ran = kg("search", "Falcon", "-w", "served")
     assert ran.code == 1
     assert f"were last written to qdrant {qdrant_face.url}: set QDRANT_URL" in ran.err
-    assert kg("search", "Falcon", "--json", QDRANT_URL=qdrant_face.url).report["chunks"]
+    assert kg("search", "Falcon", "-w", "served", "--json", QDRANT_URL=qdrant_face.url).report["chunks"]
 
 
 def test_vectors_of_a_model_are_searched_by_words_without_a_key(kg: Kg, openai_server: Callable[..., Server]) -> None:
