@@ -133,16 +133,16 @@ class Client:
         arguments = self._chat_arguments(system, user, max_tokens, formats)
         raw = await self._send(self._openai.chat.completions.with_raw_response.create, arguments)
         body = _json_body(raw.content)
-        choice = _first(body, "choices")
-        message = choice.get("message")
-        if not isinstance(message, dict):
-            raise BadReply("the reply has no message", kind="wrong_shape")
-        content = message.get("content")
-        if isinstance(content, list):
-            content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+        usage = _usage(body.get("usage"))
+        try:
+            choice = _first(body, "choices")
+            message = _message_of(choice)
+        except BadReply as error:
+            error.usage, error.reply = usage, raw.content
+            raise
         return ChatReply(
-            text=content if isinstance(content, str) else "",
-            usage=_usage(body.get("usage")),
+            text=_text(message.get("content")),
+            usage=usage,
             finish_reason=str(choice.get("finish_reason") or ""),
             model=str(body.get("model") or ""),
             request_id=raw.headers.get("x-request-id", ""),
@@ -220,18 +220,22 @@ class Client:
     def _by_status(self, error: openai.APIStatusError, arguments: dict[str, Any]) -> ModelError:
         status = error.status_code
         code = str(getattr(error, "code", None) or "")
+        no_quota = "insufficient_quota" in {code, getattr(error, "type", None)}
         text = _short(_message(error))
         where = self.endpoint.label
         wait = _retry_after(error.response.headers)
+        if status == 402 or no_quota:
+            return ServiceRefused(
+                f"{where}: the account has no quota left: top it up, or use another key",
+                kind="insufficient_quota",
+                status=status,
+            )
         if status == 429:
-            if code == "insufficient_quota":
-                return ServiceRefused(
-                    f"{where}: the account has no quota left: top it up, or use another key", kind=code, status=status
-                )
             if "too large" in text.lower():
                 return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
             return PassingFailure(f"{where}: {text}", kind="rate_limited", status=status, retry_after_s=wait)
-        if code == "context_length_exceeded" or status == 413:
+        # For embeddings OpenAI says it in words alone.
+        if code == "context_length_exceeded" or status == 413 or "maximum context length" in text:
             return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
         if status in {400, 422} and (stepped := self._step_down(error, text, arguments)):
             return SteppedDown(f"{where}: {stepped}", kind="stepped_down", status=status)
@@ -259,16 +263,18 @@ class Client:
         if "response_format" in arguments and (
             "response_format" in said or "json_schema" in said or "json_object" in said
         ):
-            following = FORMATS.index(can.response_format) + 1
+            # Another request may have been refused the same, and have stepped down, while this one was out.
+            following = FORMATS.index(arguments["response_format"]["type"]) + 1
             if following < len(FORMATS):
-                can.response_format = FORMATS[following]
+                can.response_format = FORMATS[max(following, FORMATS.index(can.response_format))]
                 return f"does not take that response format: {can.response_format} from now on"
-        if can.max_tokens_name in arguments and can.max_tokens_name in said:
-            if can.max_tokens_name == "max_completion_tokens":
+        asked = next((name for name in ("max_completion_tokens", "max_tokens") if name in arguments), None)
+        if asked and asked in said:
+            if asked == "max_completion_tokens":
                 can.max_tokens_name = "max_tokens"
             else:
                 can.dropped.add("max_tokens")
-            return "does not take max_completion_tokens"
+            return f"does not take {asked}"
         for name in ("temperature", "reasoning_effort", "seed", "dimensions", "encoding_format"):
             if name in arguments and name in said:
                 can.dropped.add(name)
@@ -281,6 +287,20 @@ def _first(body: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(values, list) or not values or not isinstance(values[0], dict):
         raise BadReply(f"the reply has no {name}", kind="wrong_shape")
     return values[0]
+
+
+def _message_of(choice: dict[str, Any]) -> dict[str, Any]:
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise BadReply("the reply has no message", kind="wrong_shape")
+    return message
+
+
+def _text(content: Any) -> str:
+    """A message's text; some servers send it in parts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _json_body(content: bytes) -> dict[str, Any]:
