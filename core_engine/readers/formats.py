@@ -27,6 +27,16 @@ class Document:
     forced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The bytes of a file that is no text (a DOCX), and what its reader may want to know about it, as in `Document`."""
+
+    data: bytes
+    name: str
+    shown: str
+    forced: bool = False
+
+
 Items = Iterable[Transcript | Problem]
 
 
