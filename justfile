@@ -42,7 +42,7 @@ openai-server port="8787":
 neo4j-server:
     uv run python -m tests.neo4j_server
 
-# Write the help and the first run in the README anew, as kg prints them
+# Write the help and the runs in the README anew, as kg prints them
 readme:
     uv run python -m tests.readme
 
