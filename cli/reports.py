@@ -122,17 +122,16 @@ def list_runs(
     if not listed:
         show.out("no runs yet")
         return
-    columns = ("run", "command", "started", "seconds", "status", "exit", "chunks", "bought", "cost")
+    columns = ("run", "command", "started", "s", "status", "exit", "chunks", "cost")
     rows = [
         (
             said["run_id"],
             said["command"],
-            show.when(row.started_at),
+            time.strftime("%m-%d %H:%M", time.localtime(row.started_at)),
             said["duration_s"],
             said["status"],
             said["exit_code"],
             said["chunks"],
-            said["bought"],
             money(float(said["cost_usd"])),
         )
         for row, said in zip(found, listed, strict=True)

@@ -41,14 +41,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _rich_table(columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name, right in zip(columns, numeric, strict=True):
-        shown.add_column(name, justify="right" if right else "left", overflow="fold")
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for at, (name, right) in enumerate(zip(columns, numeric, strict=True)):
+        # The first names the row: it has to be whole, to be copied into the next command.
+        shown.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=not at)
     for row in cells:
         shown.add_row(*map(Text, row))  # Text, because in a plain string [brackets] would be markup
     Console().print(shown)
@@ -66,8 +66,8 @@ def cell(value: Any) -> str:
 
 
 def when(seconds: float | None) -> str:
-    """A moment in the reader's time zone."""
-    return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    """A moment in the reader's time zone, to the minute."""
+    return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def iso(seconds: float | None) -> str | None:

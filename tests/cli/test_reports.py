@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from core_engine.ledger.lock import RunLock
-from tests.kg import Kg, write_meetings
+from tests.kg import ROOT, Kg, write_meetings
 from tests.openai_server.fixture import Server
 
 
@@ -138,3 +144,24 @@ def test_looking_works_while_a_run_goes_on_and_holds_nobody_up(kg: Kg, openai_se
     assert run.returncode == 0, err
     assert seen[-1]["run"]["run_id"] == json.loads(out)["run_id"]
     assert seen[-1]["run"]["chunks_to_buy"] > 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no pseudo-terminals")
+def test_on_a_terminal_of_80_columns_each_run_stands_in_one_line(made: Kg) -> None:
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [sys.executable, "-c", "import kg_batch; kg_batch.main()", "runs"]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERM": "xterm", "LANG": "C.UTF-8"}
+    subprocess.run(command, cwd=made.folder, env=env, stdout=theirs, check=True)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # which is how Linux says that the other end is closed
+        while piece := os.read(ours, 4096):
+            said += piece
+    os.close(ours)
+    head, line = said.decode().strip().splitlines()
+    assert "\x1b[1m" in head
+    assert line.split()[0] == made("runs", "--json").report[0]["run_id"]
