@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import orjson
 
@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
         self._secrets = _worth_hiding(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        said = {
+        said: dict[str, Any] = {
             "ts": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -45,8 +45,15 @@ class JsonLines(logging.Formatter):
         said |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
         if record.exc_info:
             said["traceback"] = self.formatException(record.exc_info)
-        line = orjson.dumps(said, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-        return _without(line, self._secrets)
+        return orjson.dumps({name: self._fit(value) for name, value in said.items()}).decode()
+
+    def _fit(self, value: Any) -> Any:
+        """The value as JSON holds it, secrets taken out (before JSON escapes what is in them)."""
+        if value is None or isinstance(value, int | float):
+            return value
+        if isinstance(value, list | tuple):
+            return [self._fit(item) for item in value]
+        return _without(str(value).encode("utf-8", "backslashreplace").decode(), self._secrets)
 
 
 class Short(logging.Formatter):
