@@ -31,7 +31,8 @@ async def shown(parts: Parts, totals: Totals, *, quiet: bool) -> AsyncIterator[N
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        # A terminal that has gone away is no reason to lose the run's report.
+        with contextlib.suppress(asyncio.CancelledError, OSError):
             await task
 
 
