@@ -32,7 +32,7 @@ def summary(report: Report) -> str:
     if nothing_to_do(report):
         lines.append("nothing was new: no model call, nothing written")
     lines += _problems(report)
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
 
 
 def _first_line(report: Report) -> str:
@@ -146,7 +146,11 @@ def _who(row: Mapping[str, Any]) -> str:
 
 def markdown(report: Report) -> str:
     """The report as a Markdown page with all its fields."""
-    lines = [f"# kg run {report['run_id']}", "", "```", summary(report), "```", ""]
+    text = summary(report)
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    lines = [f"# kg run {report['run_id']}", "", fence, text, fence, ""]
     lines += [
         f"Workspace `{report['workspace']}`, kg {report['version']}, {report['started_at']} to {report['finished_at']}."
     ]
@@ -166,6 +170,11 @@ def _flat(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.6g}"
     return "-" if value is None else str(value)
+
+
+def _printable(line: str) -> str:
+    """The line without what a terminal would act on: names of files and words of errors come from elsewhere."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
 
 
 def _cell(text: Any) -> str:
