@@ -19,13 +19,14 @@ _SENTENCE_END = re.compile(r"""[.!?…。\uff01\uff1f؟।]["'”\u2019»)\]]*\Z
 
 
 class Cue(NamedTuple):
-    """A caption's words: one line, without tags."""
+    """A caption's words: one line, without tags. `apart`: someone else speaks, though the file doesn't say who."""
 
     text: str
     speaker: str | None
     start: float | None
     end: float | None
     place: Place
+    apart: bool = False
 
 
 def joined(cues: Iterable[Cue]) -> tuple[Turn, ...]:
@@ -47,7 +48,7 @@ def joined(cues: Iterable[Cue]) -> tuple[Turn, ...]:
 
 
 def _parts(last: Cue, cue: Cue, length: int) -> bool:
-    if cue.speaker != last.speaker or length > FULL:
+    if cue.speaker != last.speaker or length > FULL or cue.apart:
         return True
     before = last.end if last.end is not None else last.start
     if before is not None and cue.start is not None and cue.start - before > PAUSE:

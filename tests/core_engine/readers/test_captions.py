@@ -132,7 +132,7 @@ def test_odd_times_are_read_as_far_as_they_make_sense(tmp_path, head, times):
 
 def test_a_cue_that_ends_before_it_starts_is_warned_of(tmp_path):
     assert transcript_of(tmp_path, "a.srt", srt((5, 4, "Words"))).warnings == (
-        "1 cues end before they start; their end is left out",
+        "line 2: a cue ends before it starts; its end is left out",
     )
 
 
