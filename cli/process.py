@@ -27,7 +27,7 @@ from core_engine.ledger import documents, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.lock import RunLock
 from core_engine.ledger.runs import finish
-from core_engine.planner import Plan
+from core_engine.planner import Plan, plan_of
 from core_engine.progress import Progress
 from core_engine.session import Outcome, begin, new_run_id, work
 from core_engine.settings import Settings, without_credentials
@@ -49,6 +49,7 @@ def process(
     transcripts_dir: Annotated[str | None, typer.Option("--transcripts-dir", help="A folder, like PATHS.")] = None,
     exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Glob to leave out.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N chunks only.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and estimate only.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Take out documents whose files are gone.")] = False,
     rechunk: Annotated[bool, typer.Option("--rechunk", help="Cut unchanged documents anew.")] = False,
     workspace: options.Workspace = None,
@@ -93,8 +94,13 @@ def process(
     arguments = {k: v for k, v in locals().items() if k in Settings.__dataclass_fields__}
     settings = load(arguments, config=config).settings
     given = (*(paths or ()), *((transcripts_dir,) if transcripts_dir else ()))
-    plan = _plan(settings, given, tuple(exclude or ()), limit=limit, prune=prune, rechunk=rechunk)
+    plan = plan_of(settings, given, tuple(exclude or ()), limit=limit, prune=prune, rechunk=rechunk)
     _check_paths(plan)
+    if dry_run:
+        from cli.estimate import show
+
+        show(settings, plan, json=json)
+        return
     raise typer.Exit(_run(settings, plan, "process", json=json, quiet=quiet, verbose=verbose))
 
 
@@ -145,30 +151,8 @@ def retry(
             kinds[letter.chunk] = kinds.get(letter.chunk, frozenset()) | {letter.stage}
         return replace(plan, only=kinds)
 
-    code = _run(settings, _plan(settings, (), ()), "retry", json=json, quiet=quiet, verbose=verbose, prepare=revive)
+    code = _run(settings, plan_of(settings, ()), "retry", json=json, quiet=quiet, verbose=verbose, prepare=revive)
     raise typer.Exit(code)
-
-
-def _plan(
-    settings: Settings,
-    paths: tuple[str, ...],
-    exclude: tuple[str, ...],
-    *,
-    limit: int | None = None,
-    prune: bool = False,
-    rechunk: bool = False,
-) -> Plan:
-    return Plan(
-        workspace=settings.workspace,
-        paths=paths,
-        exclude=exclude,
-        chunk_size=settings.chunk_size,
-        clean=settings.clean,
-        batch_size=settings.batch_size,
-        limit=limit,
-        prune=prune,
-        rechunk=rechunk,
-    )
 
 
 def _check_paths(plan: Plan) -> None:

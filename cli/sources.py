@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
 from dotenv import dotenv_values
@@ -85,7 +85,8 @@ def _toml(given: str | None) -> tuple[dict[str, Any], str]:
 
 def _as_type(value: Any, wanted: Any, origin: str) -> Any:
     """The value as the setting's type; text from the environment is read as such."""
-    kind = next(kind for kind in get_args(wanted) or (wanted,) if kind is not NoneType)
+    options = get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+    kind = next(option for option in options if option is not NoneType)
     if kind is bool and (as_bool := _as_bool(value)) is not None:
         return as_bool
     if kind in {int, float} and (number := _as_number(value, kind)) is not None:

@@ -141,6 +141,17 @@ def specs_of(settings: Settings, prompt: ExtractionPrompt) -> tuple[Spec, Spec |
     return extract, Spec("embed", {"model": settings.embedding_model, "dimensions": settings.dimensions})
 
 
+def asked_of(settings: Settings, prompt: ExtractionPrompt, ledger: Ledger) -> Asked:
+    """The two specs with their numbers in the ledger."""
+    extract, embed = specs_of(settings, prompt)
+    return Asked(
+        extract,
+        ledger.write(questions.spec_no, extract),
+        embed,
+        ledger.write(questions.spec_no, embed) if embed else None,
+    )
+
+
 def endpoint_of(settings: Settings, stage: str) -> Endpoint:
     from core_engine.llm.client import Endpoint
 
@@ -169,13 +180,8 @@ def wire(
     """All parts of a run, chosen by the settings. Nothing is opened or sent yet. Call it on the event loop."""
     ontology = ontology_of(settings)
     prompt = ExtractionPrompt(ontology)
-    extract_spec, embed_spec = specs_of(settings, prompt)
-    asked = Asked(
-        extract_spec,
-        ledger.write(questions.spec_no, extract_spec),
-        embed_spec,
-        ledger.write(questions.spec_no, embed_spec) if embed_spec else None,
-    )
+    asked = asked_of(settings, prompt, ledger)
+    extract_spec, embed_spec = asked.extract, asked.embed
     limiter = RateLimiter(
         rpm=settings.rpm, tpm=settings.tpm, embedding_rpm=settings.embedding_rpm, embedding_tpm=settings.embedding_tpm
     )

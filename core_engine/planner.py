@@ -29,6 +29,7 @@ from core_engine.progress import Progress, Trouble
 from core_engine.readers.content import Fingerprint, fingerprint
 from core_engine.readers.registry import read
 from core_engine.readers.sources import Source, discover
+from core_engine.settings import Settings
 from core_engine.types import Batch, BatchItem, Chunk, Problem, Transcript
 
 log = logging.getLogger("kg.planner")
@@ -56,6 +57,29 @@ class Plan:
     rechunk: bool = False
     prune: bool = False
     only: Mapping[int, frozenset[str]] | None = None
+
+
+def plan_of(
+    settings: Settings,
+    paths: tuple[str, ...],
+    exclude: tuple[str, ...] = (),
+    *,
+    limit: int | None = None,
+    prune: bool = False,
+    rechunk: bool = False,
+) -> Plan:
+    """A plan by the settings."""
+    return Plan(
+        workspace=settings.workspace,
+        paths=paths,
+        exclude=exclude,
+        chunk_size=settings.chunk_size,
+        clean=settings.clean,
+        batch_size=settings.batch_size,
+        limit=limit,
+        prune=prune,
+        rechunk=rechunk,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +191,7 @@ class Planner:
                     return
                 if isinstance(item, Problem):
                     whole = False
-                    self._trouble(_where(shown, item.line, item.column), item.reason)
+                    self._trouble(shown, item)
                     continue
                 stored = self._store(source, path, item)
                 records.add(stored.record)
@@ -191,11 +215,13 @@ class Planner:
         self._ledger.write(documents.save_source, row)
 
     def _unreadable(self, error: Unreadable) -> None:
-        self._trouble(_where(error.path, error.line, error.column), error.reason)
+        self._trouble(error.path, error)
 
-    def _trouble(self, where: str, reason: str) -> None:
-        self._progress.unreadable.append(Trouble(where, reason))
-        log.error("%s: %s", where, reason)
+    def _trouble(self, name: str, what: Problem | Unreadable) -> None:
+        where = _where(name, what.line, what.column)
+        self._progress.unreadable.append(Trouble(where, what.reason))
+        self._progress.unreadable_files.add(name)
+        log.error("%s: %s", where, what.reason)
 
     # --- documents --------------------------------------------------------------------------------------------------
 

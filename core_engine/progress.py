@@ -21,6 +21,7 @@ class Progress:
     # the planner's
     documents: Counter[str] = field(default_factory=Counter)  # seen, new, changed, removed, renamed
     unreadable: list[Trouble] = field(default_factory=list)
+    unreadable_files: set[str] = field(default_factory=set)
     skipped: list[Trouble] = field(default_factory=list)
     warnings: list[Trouble] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)  # documents whose file is gone, kept for want of --prune

@@ -305,7 +305,7 @@ class Projector:
             row = found.get(key)
             if row is None:
                 continue
-            now = _hash(orjson.dumps(row))
+            now = _hash(_as_bytes(row))
             if now != before:
                 changed.append(row)
                 marks.append((key, now))
@@ -436,6 +436,14 @@ class Projector:
                 self.result.points = await self._vector_store.count()
         except StoreError as error:
             self.result.errors.append(str(error))
+
+
+def _as_bytes(row: Any) -> bytes:
+    try:
+        return orjson.dumps(row)
+    except orjson.JSONEncodeError:
+        # An unpaired surrogate: JSON has no bytes for it, and a hash needs only that equal rows give equal ones.
+        return repr(row).encode("utf-8", "surrogatepass")
 
 
 def _hash(*parts: bytes) -> bytes:

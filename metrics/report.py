@@ -92,7 +92,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "settings": dict(about.settings),
         "documents": {
             **{name: progress.documents[name] for name in ("seen", "new", "changed", "renamed", "removed")},
-            "unreadable": len({trouble.where.split(":")[0] for trouble in progress.unreadable}),
+            "unreadable": len(progress.unreadable_files),
             "skipped": len(progress.skipped),
             "vanished": len(progress.vanished),
         },

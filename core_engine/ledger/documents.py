@@ -148,7 +148,16 @@ def _save_chunks(db: sqlite3.Connection, document: int, chunks: Sequence[Chunk],
         known = before.pop(identity, None)
         if known is None:
             fresh.append(
-                (identity, document, chunk.seq, chunk.name, keys.content(chunk), keys.words(chunk), turns, context)
+                (
+                    identity,
+                    document,
+                    chunk.seq,
+                    _plain(chunk.name),
+                    keys.content(chunk),
+                    keys.words(chunk),
+                    turns,
+                    context,
+                )
             )
             continue
         no, _, seq, turns_before = known

@@ -39,13 +39,18 @@ else:
         return True
 
 
+_LOOKS = 5
+_LOOK_S = 0.05
+
+
 class RunLock:
     """Holds a workspace for one run. Raises WorkspaceLocked, naming the holder, if another run has it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+", encoding="utf-8")
-        if not _try_lock(self._file):
+        # Who only looks (`kg status`) holds it for an instant.
+        if not any(_try_lock(self._file) or time.sleep(_LOOK_S) for _ in range(_LOOKS)):
             holder = _holder(path)
             self._file.close()
             raise WorkspaceLocked(

@@ -1,0 +1,106 @@
+"""`kg estimate`: what a run would take, before anything is spent. No call is made, nothing is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli import options
+from cli.show import json_out
+from cli.sources import load
+from cli.wiring import asked_of, ontology_of, prices_of
+from core_engine.kg.prompt import ExtractionPrompt
+from core_engine.ledger.dry import DryLedger
+from core_engine.ledger.lock import RunLock
+from core_engine.llm.tokens import TokenCounter
+from core_engine.planner import Plan, Planner, plan_of
+from core_engine.progress import Progress
+from core_engine.settings import Settings
+from metrics.estimate import Limits, estimate, known, plan
+from metrics.render import money
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("estimate", no_args_is_help=True)
+def estimate_command(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Glob to leave out.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N chunks only.")] = None,
+    workspace: options.Workspace = None,
+    max_concurrent: options.MaxConcurrent = None,
+    batch_size: options.BatchSize = None,
+    rpm: options.Rpm = None,
+    tpm: options.Tpm = None,
+    extractor: options.Extractor = None,
+    embedder: options.Embedder = None,
+    no_model: options.NoModel = None,
+    model: options.Model = None,
+    embedding_model: options.EmbeddingModel = None,
+    base_url: options.BaseUrl = None,
+    ontology: options.OntologyFile = None,
+    prices: options.Prices = None,
+    home: options.Home = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Plan a run and say what it would take: chunks, calls, tokens, dollars, time. Nothing is sent or written."""
+    arguments = {k: v for k, v in locals().items() if k in Settings.__dataclass_fields__}
+    settings = load(arguments, config=config).settings
+    show(settings, plan_of(settings, tuple(paths), tuple(exclude or ()), limit=limit), json=json)
+
+
+def show(settings: Settings, what: Plan, *, json: bool) -> None:
+    """Plan, estimate and print; nothing stays."""
+    progress = Progress()
+    prompt = ExtractionPrompt(ontology_of(settings))
+    with RunLock(settings.lock_path), DryLedger(settings.ledger_path) as ledger:
+        asked = asked_of(settings, prompt, ledger)
+        batches = Planner(ledger, "dry", what, asked, progress).batches()
+        counter = TokenCounter(settings.model, exact=True)
+        by_model = prompt if asked.extract.kind == "extract" else None
+        planned = plan(batches, by_model, counter, embeds=asked.embed is not None)
+        with ledger.reading() as db:
+            told = known(db, settings.model)
+    said = estimate(
+        planned,
+        settings.model,
+        settings.embedding_model,
+        told,
+        Limits(settings.max_concurrent, settings.rpm, settings.tpm),
+        prices_of(settings),
+    )
+    said |= {
+        "total_chunks": progress.chunks,
+        "reused": progress.reused,
+        "documents": progress.documents["seen"],
+        "unreadable": [{"where": t.where, "reason": t.reason} for t in progress.unreadable],
+        "counted_by": counter.estimator,
+    }
+    if json:
+        json_out(said)
+    else:
+        print(_in_words(said))
+
+
+def _in_words(said: dict[str, Any]) -> str:
+    calls, tokens, cost = said["calls"], said["tokens"], said["cost_usd"]
+    dollars = "unpriced: give the model's price with --prices"
+    if cost["middle"] is not None:
+        dollars = money(cost["middle"])
+        if cost["high"] != cost["low"]:
+            dollars += f" ({money(cost['low'])} to {money(cost['high'])})"
+    known_from = f"from {said['from_replies']:,} earlier replies" if said["from_replies"] else "a guess: no earlier run"
+    prompt = f"{tokens['prompt']:,} prompt ({tokens['cached']:,} cached)"
+    others = f"{tokens['completion']:,} completion, {tokens['embedding']:,} embedding"
+    rows = [
+        ("chunks", f"{said['chunks']:,} to buy of {said['total_chunks']:,}; {said['reused']:,} are answered"),
+        ("calls", f"{calls['chat']:,} chat, {calls['embedding']:,} embedding"),
+        ("tokens", f"{prompt}, {others}; counted by {said['counted_by']}, replies {known_from}"),
+        ("cost", dollars),
+        ("time", f"about {said['seconds']:,.0f} s, bound by {said['bound_by']}"),
+    ]
+    lines = [f"  {name:<10} {text}" for name, text in rows]
+    lines += [f"  unreadable: {row['where']}: {row['reason']}" for row in said["unreadable"][:10]]
+    return "\n".join(lines)
