@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import importlib.util
 import json
+import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -187,6 +189,32 @@ def test_the_samples_offline_are_the_same_graph_in_neo4j(tmp_path, stores, works
     assert adds_up(report)
     assert report["graph"]["entities"] > 20
     assert stores.graph(workspace) == near.graph(workspace)
+
+
+def test_unpaired_surrogates_in_every_place_of_a_file_end_no_run(tmp_path):
+    folder = _folder(tmp_path, "t")
+    turns = [{"speaker": "A\ud800", "text": "Hello \ud83d Ann Lee", "start": 0, "end": 1}] * 2
+    (folder / "a.json").write_text(json.dumps({"title": "\ud800", "segments": turns, "\udfff": "x"}), encoding="utf-8")
+    (folder / "b.json").write_text(json.dumps({"\ud800": [1, 2]}), encoding="utf-8")
+    lines = [json.dumps({"text": "Hello Ann Lee", "chunk_id": "\ud800", "meeting_id": "m\ud800"}), '{"\\ud800":']
+    (folder / "c.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    report = Kg(tmp_path).process("t", code=2)
+    assert adds_up(report)
+    assert report["chunks"]["written"] == 2
+    assert (report["documents"]["skipped"], report["documents"]["unreadable"]) == (1, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+def test_names_of_files_that_are_no_unicode_end_no_run_wherever_the_report_is_printed(tmp_path):
+    folder = _folder(tmp_path, "t")
+    Path(os.fsdecode(os.fsencode(folder) + b"/bad\xff\x1b[31m\xc3\xbc.txt")).write_text("", encoding="utf-8")
+    Path(os.fsdecode(os.fsencode(folder) + b"/good\xfe.txt")).write_text("Ann: Hello Bob.\n", encoding="utf-8")
+    for encoding in ("utf-8", "ascii"):
+        run = Kg(tmp_path).started("process", "t", PYTHONIOENCODING=encoding)
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 2, err
+        assert "unreadable: t/bad" in out
+        assert "\x1b" not in out
 
 
 # --- what a second run does ------------------------------------------------------------------------------------------
