@@ -43,14 +43,22 @@ _LOOKS = 5
 _LOOK_S = 0.05
 
 
+def _lock_soon(file: IO[str]) -> bool:
+    """Lock it, or wait out those who only look (`kg status`): they hold it for an instant."""
+    for _ in range(_LOOKS):
+        if _try_lock(file):
+            return True
+        time.sleep(_LOOK_S)
+    return False
+
+
 class RunLock:
     """Holds a workspace for one run. Raises WorkspaceLocked, naming the holder, if another run has it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+", encoding="utf-8")
-        # Who only looks (`kg status`) holds it for an instant.
-        if not any(_try_lock(self._file) or time.sleep(_LOOK_S) for _ in range(_LOOKS)):
+        if not _lock_soon(self._file):
             holder = _holder(path)
             self._file.close()
             raise WorkspaceLocked(
