@@ -37,11 +37,11 @@ LONGEST_LINE = 64 << 20
 _PATIENCE = 1000
 """Lines after which a file that held nothing so far isn't read on."""
 
-_DOCUMENT_KEYS = (
+DOCUMENT_KEYS = (
     "document", "document_id", "doc_id", "meeting_id", "meeting", "transcript_id", "transcript", "conversation_id",
     "session_id", "call_id", "episode_id", "file",
 )  # fmt: skip
-_ID_KEYS = ("id", *_DOCUMENT_KEYS)
+_ID_KEYS = ("id", *DOCUMENT_KEYS)
 
 Record = tuple[int, dict[str, Any]]
 """The number of a line and the object on it."""
@@ -120,7 +120,7 @@ def _kind(record: dict[str, Any]) -> str | None:
         return "document" if isinstance(record.get("transcript"), str) else None
     text = record.get("text")
     if isinstance(text, str) and (
-        _named(record, ("chunk_id",)) or (_named(record, ("id",)) and _named(record, _DOCUMENT_KEYS))
+        _named(record, ("chunk_id",)) or (_named(record, ("id",)) and _named(record, DOCUMENT_KEYS))
     ):
         # A turn may have an id and a document as well; what has a speaker of its own and no chunk id is one.
         return "turn" if "chunk_id" not in record and has_speaker_or_time(record) else "chunk"
@@ -145,7 +145,7 @@ def _documents(records: Iterator[Record | Problem], kind: str) -> Iterator[Trans
         if not is_turn(value) or (kind == "chunk" and not isinstance(value.get("text"), str)):
             yield _strange(number)
             continue
-        name = _named(value, _DOCUMENT_KEYS) or ""
+        name = _named(value, DOCUMENT_KEYS) or ""
         if name != group.name or not group.records:
             yield from group.closed(kind)
             group = _Group(name, again=seen.get(name))

@@ -32,6 +32,7 @@ LIST_KEYS = (
 )  # fmt: skip
 PROSE_KEYS = ("transcript", "text", "content")
 
+LONGEST_NAME = 200
 _LOOKED_AT = 20
 _SLOWEST = 0.1
 """Characters a second below which times can't be seconds: people say 5 to 25, and in milliseconds it is .005 to .025."""
@@ -101,12 +102,22 @@ def turns_at(items: list[Any], place: Callable[[int, str], Place]) -> tuple[tupl
             continue
         key = next(key for key in TEXT_KEYS if item.get(key) is not None)
         cues.append(Cue(item[key], speaker_of(item), *times_of(item), place(i, key)))
-    warnings = [f"{left_out} entries without text are left out"] if left_out else []
+    turns, warnings = turns_of_cues(cues)
+    return turns, (f"{left_out} entries without text are left out", *warnings) if left_out else warnings
+
+
+def turns_of_cues(cues: list[Cue], *, milliseconds: bool = False) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """The turns, and warnings. Where nothing says what the times count, how much is said in them does."""
+    warnings = []
+    if long := next((cue for cue in cues if len(cue.speaker or "") == LONGEST_NAME), None):
+        where = long.place.pointer if long.place.line is None else f"line {long.place.line}"
+        warnings.append(f"{where}: a speaker's name is cut to {LONGEST_NAME} characters")
     if not any(cue.start is not None for cue in cues):
         said = (cue for cue in cues if cue.text and not cue.text.isspace())
         return tuple(Turn(cue.text, cue.speaker, place=cue.place) for cue in said), tuple(warnings)
-    if _in_milliseconds(cues):
-        warnings.append("times were read as milliseconds")
+    if milliseconds or _in_milliseconds(cues):
+        if not milliseconds:
+            warnings.append("times were read as milliseconds")
         cues = [cue._replace(start=_thousandth(cue.start), end=_thousandth(cue.end)) for cue in cues]
     return joined(cue._replace(text=cue.text.strip()) for cue in cues), tuple(warnings)
 
@@ -139,11 +150,19 @@ def speaker_of(item: dict[str, Any]) -> str | None:
         value = item.get(key)
         if isinstance(value, dict):
             value = value.get("name") or value.get("label") or value.get("id")
-        if isinstance(value, str) and value.strip():
-            return " ".join(value.split())
         if isinstance(value, int) and not isinstance(value, bool):
             return f"Speaker {value}"
+        if isinstance(value, str) and (name := name_of(value)):
+            return name
     return None
+
+
+def name_of(value: str) -> str | None:
+    """A speaker's name: without runs of blanks, no longer than a name can be; a bare number becomes `Speaker N`."""
+    words = " ".join(value.split())
+    if words.isdecimal() and len(words) < 6:
+        return f"Speaker {words}"
+    return words[:LONGEST_NAME] or None
 
 
 def times_of(item: dict[str, Any]) -> tuple[float | None, float | None]:

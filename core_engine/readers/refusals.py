@@ -18,7 +18,7 @@ _LISTED = re.compile(r"[ \t]*(?:[-*+•◦▪][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]
 _REACH = 200
 
 SUFFIXES = {
-    **dict.fromkeys((".csv", ".tsv", ".nlp", ".xlsx", ".ods"), "a table"),
+    **dict.fromkeys((".xlsx", ".ods"), "a table"),
     **dict.fromkeys((".mp3", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".aac", ".aiff"), "a sound recording"),
     **dict.fromkeys((".mp4", ".mov", ".mkv", ".webm", ".avi"), "a video recording"),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"), "a picture"),

@@ -13,10 +13,23 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from core_engine.errors import NotATranscript, SettingsError, Unreadable
-from core_engine.readers import json_file, json_lines, markdown, plain_text, srt, webvtt
+from core_engine.readers import (
+    csv_table,
+    docx,
+    html_page,
+    json_file,
+    json_lines,
+    markdown,
+    nlp,
+    plain_text,
+    sbv,
+    srt,
+    ttml,
+    webvtt,
+)
 from core_engine.readers.content import Content, Fingerprint, fingerprint, opened
 from core_engine.readers.decoding import Encoding, decode, decoded_head, detect, utf8_lines
-from core_engine.readers.formats import Document, Format
+from core_engine.readers.formats import Document, Format, Items, Packed
 from core_engine.readers.refusals import SUFFIXES
 from core_engine.readers.sources import Source, discover
 from core_engine.types import Problem, Transcript
@@ -24,7 +37,20 @@ from core_engine.types import Problem, Transcript
 __all__ = ["Fingerprint", "Reading", "Source", "discover", "fingerprint", "formats", "read"]
 
 # In this order they are asked whether they recognise a file whose name says nothing, or something wrong.
-FORMATS = (webvtt.FORMAT, srt.FORMAT, json_file.FORMAT, json_lines.FORMAT, markdown.FORMAT, plain_text.FORMAT)
+FORMATS = (
+    webvtt.FORMAT,
+    srt.FORMAT,
+    sbv.FORMAT,
+    ttml.FORMAT,
+    html_page.FORMAT,
+    json_file.FORMAT,
+    json_lines.FORMAT,
+    nlp.FORMAT,
+    csv_table.FORMAT,
+    markdown.FORMAT,
+    docx.FORMAT,
+    plain_text.FORMAT,
+)
 
 _HEAD = 64 << 10
 _MARKUP = re.compile(r"\s*<(?:!doctype|\?xml|html|head|body|cite|time|tt|p|div|transcript)\b", re.IGNORECASE)
@@ -61,20 +87,42 @@ def read(source: Source, expected: Fingerprint | None = None, format: str | None
         head = _head(content)
         if not head.strip(b" \t\r\n\xef\xbb\xbf"):
             raise Unreadable(source.shown, "empty file")
+        if packed := _packed(head, chosen):
+            data = bytes(content.read_whole())
+            content.verify(expected)
+            return _unpacked(*packed, Packed(data, name, source.shown, forced=chosen is not None))
         encoding = detect(head, source.shown)
         beginning = decoded_head(head, encoding)
         found, reason = (chosen, "as asked for") if chosen else _recognised(beginning, name, source.shown)
         if content.packed:
             reason = f"gzip; {reason}"
+        if found.packed is not None:
+            return _unpacked(found, reason, Packed(bytes(content.read_whole()), name, source.shown))
         if found.whole is not None:
             text = decode(content.read_whole(), encoding, source.shown)
             content.verify(expected)
             document = Document(text, name, source.shown, forced=chosen is not None)
-            return Reading(found.name, reason, str(encoding), iter((found.whole(document),)))
+            return Reading(found.name, reason, str(encoding), _items(found.whole(document)))
         items = _streamed(found, content, encoding, source.shown, expected, stack.pop_all())
         # The first item is read here, so that what is no transcript at all is told by `read` itself.
         first = tuple(itertools.islice(items, 1))
         return Reading(found.name, reason, str(encoding), itertools.chain(first, items))
+
+
+def _packed(head: bytes, chosen: Format | None) -> tuple[Format, str] | None:
+    """The format and why, of a file that is no text."""
+    if chosen is not None:
+        return (chosen, "as asked for") if chosen.packed else None
+    return next(((f, sign) for f in FORMATS if f.begins and (sign := f.begins(head))), None)
+
+
+def _unpacked(found: Format, reason: str, packed: Packed) -> Reading:
+    assert found.packed is not None
+    return Reading(found.name, reason, "binary", _items(found.packed(packed)))
+
+
+def _items(found: Transcript | Items) -> Iterator[Transcript | Problem]:
+    return iter((found,) if isinstance(found, Transcript) else found)
 
 
 def _streamed(
