@@ -27,7 +27,7 @@ class Loaded:
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, config: str | None = None) -> Loaded:
     """Settings from flags > environment > kg.toml > .env > defaults. Raises SettingsError naming the place."""
     environ = os.environ if environ is None else environ
-    dotenv = {name: value for name, value in dotenv_values(".env").items() if value} if Path(".env").is_file() else {}
+    dotenv = _dotenv()
     toml, toml_path = _toml(config or environ.get("KG_CONFIG"))
     types = get_type_hints(Settings)
     values: dict[str, Any] = {}
@@ -41,7 +41,19 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, con
             continue
         value, origins[name] = found
         values[name] = _as_type(value, types[name], origins[name])
-    return Loaded(Settings(**values), origins)
+    try:
+        return Loaded(Settings(**values), origins)
+    except SettingsError as error:
+        raise SettingsError(_placed(str(error), origins)) from error
+
+
+def _placed(message: str, origins: Mapping[str, str]) -> str:
+    """The message about an option, with the place that its value came from where that is not the command line."""
+    for name, origin in origins.items():
+        option = flag(name)
+        if origin not in {"default", option} and message.startswith((f"{option} ", f"{option}:")):
+            return message.replace(option, f"{option} ({origin})", 1)
+    return message
 
 
 def _first(
@@ -64,6 +76,16 @@ def _first(
         if dotenv.get(variable):
             return dotenv[variable], f".env: {variable}"
     return None
+
+
+def _dotenv() -> dict[str, str]:
+    path = Path(".env")
+    if not path.is_file():
+        return {}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value}
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f".env: {error}: mend it, or move it away") from error
 
 
 def _toml(given: str | None) -> tuple[dict[str, Any], str]:
