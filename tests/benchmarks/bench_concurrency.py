@@ -19,7 +19,7 @@ from tests.openai_server.fixture import Server, start
 
 _LATENCY = 0.5
 _SEQUENTIAL = 300
-_WAYS = ((50, 10), (20, 10), (50, 1), (20, 1), (1, 10))
+_WAYS = ((1, 10), (20, 1), (50, 1), (20, 10), (50, 10))
 
 
 def main() -> None:

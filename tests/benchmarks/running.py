@@ -48,8 +48,12 @@ def kg(*words: object, folder: Path, prefix: tuple[str, ...] = (), **env: str) -
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=clean, stdout=out, stderr=err)
         with _sampled(process.pid) as samples:
-            # The kernel counts the parent's peak as the child's until it execs: this process has to stay small.
-            _, status, used = os.wait4(process.pid, 0)
+            try:
+                # The kernel counts the parent's peak as the child's until it execs: this process has to stay small.
+                _, status, used = os.wait4(process.pid, 0)
+            except BaseException:
+                process.kill()
+                raise
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
