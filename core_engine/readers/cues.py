@@ -18,6 +18,10 @@ ENOUGH = 150
 _SENTENCE_END = re.compile(r"""[.!?…。\uff01\uff1f؟।]["'”\u2019»)\]]*\Z""")
 
 
+_CLOSING = re.compile(r"""[.,;:!?…%)\]}”’»、。，．！？；：؟،।]+""")  # noqa: RUF001  # full-width signs are what is meant
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+
+
 class Cue(NamedTuple):
     """A caption's words: one line, without tags. `apart`: someone else speaks, though the file doesn't say who."""
 
@@ -30,7 +34,7 @@ class Cue(NamedTuple):
 
 
 def joined(cues: Iterable[Cue]) -> tuple[Turn, ...]:
-    """The turns; cues without words are left out. Within a turn cues are parted by one space, and each is a Mark."""
+    """The turns; cues without words are left out. Within a turn cues are parted by a space, and each is a Mark."""
     turns: list[Turn] = []
     group: list[Cue] = []
     length = 0
@@ -56,17 +60,33 @@ def _parts(last: Cue, cue: Cue, length: int) -> bool:
     return length > ENOUGH and _SENTENCE_END.search(last.text[-8:]) is not None
 
 
+def parted(before: str, after: str) -> bool:
+    """Whether a space belongs between: not before closing punctuation, and not in scripts that have none."""
+    if _CLOSING.fullmatch(after):
+        return False
+    return not (_UNSPACED.match(before[-1:]) and _UNSPACED.match(after[:1]))
+
+
 def _turn(group: Sequence[Cue]) -> Turn:
     first, last = group[0], group[-1]
-    marks, at = [], 0
+    marks: list[Mark] = []
+    out: list[str] = []
+    at = 0
     for cue in group:
+        if out and parted(out[-1], cue.text):
+            out.append(" ")
+            at += 1
         marks.append(Mark(at, cue.start, cue.end, cue.place))
-        at += len(cue.text) + 1
+        out.append(cue.text)
+        at += len(cue.text)
     starts = [cue.start for cue in group if cue.start is not None]
     ends = [time for cue in group for time in (cue.start, cue.end) if time is not None]
     place = Place(first.place.start, last.place.end, first.place.line, first.place.pointer)
+    if first.place.pointer != last.place.pointer:
+        # Offsets into two values of a JSON file can't be a span; each mark has its own.
+        place = Place(None, None, first.place.line, first.place.pointer)
     return Turn(
-        " ".join(cue.text for cue in group),
+        "".join(out),
         first.speaker,
         min(starts, default=None),
         max(ends, default=None),

@@ -1,4 +1,4 @@
-"""A JSON file that is one conversation: Whisper, QMSum, Podcasting 2.0, or any list of `{speaker, text, start, end}`."""
+"""A JSON file that is one conversation: as a service writes it, or any list of `{speaker, text, start, end}`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from core_engine.errors import NotATranscript, Unreadable
 from core_engine.readers.formats import Document, Format
 from core_engine.readers.json_lines import begins_with_records
+from core_engine.readers.json_services import conversation
 from core_engine.readers.json_turns import find_turns, metadata_of, prose_of, title_of, turns_of
 from core_engine.readers.json_values import BrokenJSON, looks_like_json, parsed
 from core_engine.types import Transcript, Turn
@@ -27,7 +28,9 @@ def read(document: Document) -> Transcript:
         several = "Extra data" in error.reason
         reason = "more than one JSON value; if there is one a line, name it .jsonl" if several else error.reason
         raise Unreadable(document.shown, reason, line=error.line, column=error.column) from error
-    turns, warnings = _turns(value, document)
+    if (found := conversation(value)) and found.turns:
+        return Transcript(found.turns, title=found.title, metadata=found.metadata)
+    turns, warnings = _turns(value, document) if not found else ((), ())
     if not turns:
         raise Unreadable(document.shown, "nothing is said in it")
     if not isinstance(value, dict):

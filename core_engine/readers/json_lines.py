@@ -17,6 +17,7 @@ from typing import Any
 
 from core_engine.errors import NotATranscript, Unreadable
 from core_engine.readers.formats import Format, NumberedLines
+from core_engine.readers.json_services import conversation
 from core_engine.readers.json_turns import (
     find_turns,
     has_speaker_or_time,
@@ -114,7 +115,7 @@ def _records(lines: NumberedLines) -> Iterator[Record | Problem]:
 
 def _kind(record: dict[str, Any]) -> str | None:
     """What a line holds: `document`, `chunk` or `turn`."""
-    if find_turns(record):
+    if find_turns(record) or conversation(record):
         return "document"
     if not is_turn(record):
         return "document" if isinstance(record.get("transcript"), str) else None
@@ -195,6 +196,10 @@ def _one_a_line(records: Iterator[Record | Problem]) -> Iterator[Transcript | Pr
         name = _named(value, _ID_KEYS) or f"line {number}"
         if name in seen:
             yield _again(name, number, seen[name], 1)
+            continue
+        if (written := conversation(value, number)) and written.turns:
+            seen[name] = number
+            yield Transcript(written.turns, name, written.title, written.metadata)
             continue
         found = find_turns(value)
         turns, warnings = turns_of(found, number) if found else (prose_of(value, number), ())
