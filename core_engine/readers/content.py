@@ -18,34 +18,41 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from core_engine.errors import Unreadable
+from core_engine.readers.archives import EXPANSION_FREE, EXPANSION_LIMIT
+from core_engine.readers.side_files import side_files
 from core_engine.readers.sources import Source
 
 WHOLE_LIMIT = 256 << 20
 """Bytes, unpacked, of a file that has to be read whole. JSON Lines have no such limit."""
-
-EXPANSION_LIMIT = 250
-EXPANSION_FREE = 64 << 20
-"""A gzip may unpack to this many bytes freely, and beyond that to `EXPANSION_LIMIT` times what it takes on disk.
-
-Speech packs 3 to 10 times, a log of one repeated sentence some 200 times, a bomb 1,000 times.
-"""
 
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells whether a file changed: SHA-256 (hex) and size of its bytes as they stand on disk."""
+    """What tells whether a file changed: SHA-256 (hex) and size of its bytes as they stand on disk.
+
+    Where side files say more about it, `sides` is a hash of theirs, and `sha256` one of both.
+    """
 
     sha256: str
     size: int
+    sides: str = ""
 
 
 def fingerprint(source: Source) -> Fingerprint:
     """The source's fingerprint, in constant memory. Raises Unreadable."""
     with _raw(source) as file:
         hashed = _Hashed(file, source.shown)
-        return hashed.finish()
+        return hashed.finish(_sides(source))
+
+
+def _sides(source: Source) -> str:
+    found = hashlib.sha256()
+    beside = side_files(source)
+    for side in beside:
+        found.update(f"{side.shown}\n{len(side.data)}\n".encode("utf-8", "surrogateescape") + side.data)
+    return found.hexdigest() if beside else ""
 
 
 class Content:
@@ -62,10 +69,21 @@ class Content:
         """Up to a megabyte of what comes next, left in the stream. Only good before anything was read."""
         return self.stream.peek(_BLOCK)
 
+    def read_up_to(self, size: int) -> bytearray:
+        """The next bytes, fewer only at the end."""
+        data = bytearray()
+        while len(data) < size and (block := self.stream.read(min(_BLOCK, size - len(data)))):
+            data += block
+        return data
+
+    def blocks(self) -> Iterator[bytes]:
+        """What is left, a megabyte at a time."""
+        return iter(lambda: self.stream.read(_BLOCK), b"")
+
     def read_whole(self) -> bytearray:
         """All of it. Raises Unreadable above `WHOLE_LIMIT`."""
         data = bytearray()
-        while block := self.stream.read(_BLOCK):
+        for block in self.blocks():
             data += block
             if len(data) > WHOLE_LIMIT:
                 reason = f"larger than {WHOLE_LIMIT >> 20} MB unpacked; split it, or give it as JSON Lines"
@@ -74,7 +92,7 @@ class Content:
 
     def verify(self, expected: Fingerprint | None) -> None:
         """Raises Unreadable unless the bytes that were read are the expected ones. Call it at the end of the stream."""
-        if expected is not None and self._hashed.finish() != expected:
+        if expected is not None and self._hashed.finish(expected.sides) != expected:
             raise Unreadable(self._shown, "changed while it was read; run the command again")
 
 
@@ -108,12 +126,15 @@ class _Hashed(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
-    def finish(self) -> Fingerprint:
+    def finish(self, sides: str) -> Fingerprint:
         """Read what is left, and say what all of it was."""
         block = bytearray(_BLOCK)
         while self.readinto(block):
             pass
-        return Fingerprint(self._hash.hexdigest(), self.size)
+        sha256 = self._hash.hexdigest()
+        if sides:
+            sha256 = hashlib.sha256(f"{sha256}{sides}".encode()).hexdigest()
+        return Fingerprint(sha256, self.size, sides)
 
 
 class _Unpacked(io.RawIOBase):
@@ -152,6 +173,10 @@ def _raw(source: Source) -> Iterator[BinaryIO]:
         file = _standard_input()
         file.seek(0)
         yield file
+        return
+    if source.archive is not None:
+        with source.archive.opened(source.member) as file:
+            yield file
         return
     try:
         if not stat.S_ISREG(source.path.stat().st_mode):

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from core_engine.errors import NotATranscript, SettingsError, Unreadable
@@ -28,9 +28,12 @@ from core_engine.readers import (
     webvtt,
 )
 from core_engine.readers.content import Content, Fingerprint, fingerprint, opened
-from core_engine.readers.decoding import Encoding, decode, decoded_head, detect, utf8_lines
-from core_engine.readers.formats import Document, Format, Items, Packed
+from core_engine.readers.decoding import Encoding, decoded_head, detect
+from core_engine.readers.formats import Format
+from core_engine.readers.items import Task
+from core_engine.readers.metadata import About, about
 from core_engine.readers.refusals import SUFFIXES
+from core_engine.readers.side_files import is_side_file
 from core_engine.readers.sources import Source, discover
 from core_engine.types import Problem, Transcript
 
@@ -79,34 +82,38 @@ def read(source: Source, expected: Fingerprint | None = None, format: str | None
     """
     chosen = _named(format) if format is not None else None
     name = re.sub(r"\.gz\Z", "", source.name, flags=re.IGNORECASE)
-    kind = SUFFIXES.get(PurePosixPath(name).suffix.lower())
-    if kind is not None and chosen is None:
-        raise NotATranscript(source.shown, f"by its name {kind}, not a transcript")
+    if chosen is None:
+        _refuse_by_name(name, source.shown)
     with contextlib.ExitStack() as stack:
         content = stack.enter_context(opened(source))
         head = _head(content)
         if not head.strip(b" \t\r\n\xef\xbb\xbf"):
             raise Unreadable(source.shown, "empty file")
-        if packed := _packed(head, chosen):
-            data = bytes(content.read_whole())
-            content.verify(expected)
-            return _unpacked(*packed, Packed(data, name, source.shown, forced=chosen is not None))
-        encoding = detect(head, source.shown)
-        beginning = decoded_head(head, encoding)
-        found, reason = (chosen, "as asked for") if chosen else _recognised(beginning, name, source.shown)
-        if content.packed:
-            reason = f"gzip; {reason}"
-        if found.packed is not None:
-            return _unpacked(found, reason, Packed(bytes(content.read_whole()), name, source.shown))
-        if found.whole is not None:
-            text = decode(content.read_whole(), encoding, source.shown)
-            content.verify(expected)
-            document = Document(text, name, source.shown, forced=chosen is not None)
-            return Reading(found.name, reason, str(encoding), _items(found.whole(document)))
-        items = _streamed(found, content, encoding, source.shown, expected, stack.pop_all())
+        found, reason, encoding = _format_of(head, name, source.shown, chosen)
+        task = Task(found, content, encoding, name, source.shown, chosen is not None, expected)
+        items = _completed(task.items(stack.pop_all()), task, about(source))
         # The first item is read here, so that what is no transcript at all is told by `read` itself.
         first = tuple(itertools.islice(items, 1))
-        return Reading(found.name, reason, str(encoding), itertools.chain(first, items))
+        reason = f"gzip; {reason}" if content.packed else reason
+        return Reading(found.name, reason, str(task.encoding or "binary"), itertools.chain(first, items))
+
+
+def _refuse_by_name(name: str, shown: str) -> None:
+    if is_side_file(name):
+        raise NotATranscript(shown, "a side file: what it says belongs to the transcripts beside it")
+    if kind := SUFFIXES.get(PurePosixPath(name).suffix.lower()):
+        raise NotATranscript(shown, f"by its name {kind}, not a transcript")
+
+
+def _format_of(head: bytes, name: str, shown: str, chosen: Format | None) -> tuple[Format, str, Encoding | None]:
+    """The format, why it is this one, and the encoding; None for what is no text."""
+    if packed := _packed(head, chosen):
+        return *packed, None
+    encoding = detect(head, shown)
+    if chosen:
+        return chosen, "as asked for", encoding
+    found, reason = _recognised(decoded_head(head, encoding), name, shown)
+    return found, reason, None if found.packed else encoding
 
 
 def _packed(head: bytes, chosen: Format | None) -> tuple[Format, str] | None:
@@ -116,35 +123,20 @@ def _packed(head: bytes, chosen: Format | None) -> tuple[Format, str] | None:
     return next(((f, sign) for f in FORMATS if f.begins and (sign := f.begins(head))), None)
 
 
-def _unpacked(found: Format, reason: str, packed: Packed) -> Reading:
-    assert found.packed is not None
-    return Reading(found.name, reason, "binary", _items(found.packed(packed)))
-
-
-def _items(found: Transcript | Items) -> Iterator[Transcript | Problem]:
-    return iter((found,) if isinstance(found, Transcript) else found)
-
-
-def _streamed(
-    found: Format,
-    content: Content,
-    encoding: Encoding,
-    shown: str,
-    expected: Fingerprint | None,
-    stack: contextlib.ExitStack,
-) -> Iterator[Transcript | Problem]:
-    """The items, each held until the next one is there: the last only comes when all bytes are the expected ones."""
-    assert found.stream is not None
-    with stack:
-        lines = utf8_lines(content.stream, encoding, json_lines.LONGEST_LINE, shown)
-        held: Transcript | Problem | None = None
-        for item in found.stream(lines, shown):
-            if held is not None:
-                yield held
-            held = item
-        content.verify(expected)
-        if held is not None:
-            yield held
+def _completed(items: Iterator[Transcript | Problem], task: Task, known: About) -> Iterator[Transcript | Problem]:
+    """The items with what is known of them otherwise; what there is to warn of stands at the first."""
+    told = False
+    for item in items:
+        if isinstance(item, Problem):
+            yield item
+            continue
+        transcript = known.of(item)
+        if not told:
+            guess = task.encoding and task.encoding.warning
+            warnings = (*((guess,) if guess else ()), *known.warnings)
+            transcript = replace(transcript, warnings=(*transcript.warnings, *warnings))
+            told = True
+        yield transcript
 
 
 def _head(content: Content) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from core_engine.errors import Unreadable
+from core_engine.readers.archives import Archive, archive, is_archive
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -21,24 +22,28 @@ class Source:
 
     `path` is absolute, or None for standard input. `name` is relative to the PATH argument (the file's own name where
     PATH is the file), with forward slashes. `root` is the PATH argument as an absolute path ('' for standard input);
-    for a glob, the folder before its first wildcard.
+    for a glob, the folder before its first wildcard. A file in an archive is its `member`; its path and name go on
+    from the archive's as from a folder's.
     """
 
     path: Path | None
     name: str
     root: str
+    archive: Archive | None = field(default=None, compare=False, repr=False)
+    member: str = ""
 
     @property
     def shown(self) -> str:
         """The file as messages name it."""
-        return "-" if self.path is None else _shown(self.path)
+        return "-" if self.path is None else shown_path(self.path)
 
 
 def discover(paths: Sequence[str], exclude: Sequence[str] = ()) -> Iterator[Source | Unreadable]:
     """Every file that the PATHS mean, once each, in a fixed order; what can't be followed comes as Unreadable.
 
     Folders are read with all below them. Hidden files and folders are left out unless PATH names them. `exclude` are
-    globs on the relative name (`*` stops at a slash, `**` doesn't); one without a slash fits at any depth.
+    globs on the relative name (`*` stops at a slash, `**` doesn't); one without a slash fits at any depth. Of a zip or
+    tar each file in it is a source; it is read fastest before the next one is asked for.
     """
     walk = _Walk(tuple(_compiled(pattern) for pattern in exclude))
     for path in paths:
@@ -87,10 +92,10 @@ class _Walk:
             mode = path.stat().st_mode
             real = os.path.realpath(path)
         except OSError as error:
-            yield Unreadable(_shown(path), _reason(path, error))
+            yield Unreadable(shown_path(path), _reason(path, error))
             return
         if stat.S_ISDIR(mode) and real in above:
-            yield Unreadable(_shown(path), "a link to a folder above it; not followed")
+            yield Unreadable(shown_path(path), "a link to a folder above it; not followed")
         elif real in self.seen:
             return
         elif stat.S_ISDIR(mode):
@@ -98,20 +103,42 @@ class _Walk:
             yield from self.folder(path, name, root, (*above, real))
         elif stat.S_ISREG(mode):
             self.seen.add(real)
-            yield Source(path, name, root.as_posix())
+            if is_archive(name):
+                yield from self.archive(path, name, root)
+            else:
+                yield Source(path, name, root.as_posix())
         else:
             self.seen.add(real)
-            yield Unreadable(_shown(path), f"{_kind(mode)}, not a file; not opened")
+            yield Unreadable(shown_path(path), f"{_kind(mode)}, not a file; not opened")
 
     def folder(self, path: Path, name: str, root: Path, above: tuple[str, ...]) -> Iterator[Source | Unreadable]:
         try:
             entries = sorted(entry.name for entry in path.iterdir())
         except OSError as error:
-            yield Unreadable(_shown(path), _reason(path, error))
+            yield Unreadable(shown_path(path), _reason(path, error))
             return
         for entry in entries:
             if not entry.startswith("."):
                 yield from self.entry(path / entry, f"{name}/{entry}" if name else entry, root, above)
+
+    def archive(self, path: Path, name: str, root: Path) -> Iterator[Source | Unreadable]:
+        empty = True
+        try:
+            with archive(path, shown_path(path)) as opened:
+                for member in opened.members():
+                    empty = False
+                    inside = f"{name}/{member.name}"
+                    if any(pattern.fullmatch(inside) for pattern in self.exclude):
+                        continue
+                    if member.fault:
+                        yield Unreadable(f"{shown_path(path)}/{member.name}", member.fault)
+                    else:
+                        yield Source(path / member.name, inside, root.as_posix(), opened, member.name)
+        except Unreadable as error:
+            yield error
+            return
+        if empty:
+            yield Unreadable(shown_path(path), "an archive without files")
 
 
 def _matching(folder: Path, parts: tuple[str, ...], above: tuple[str, ...]) -> Iterator[Path]:
@@ -172,7 +199,7 @@ def _translated(pattern: str) -> str:
     return "".join(out)
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Relative to the current folder where the path is in it."""
     with contextlib.suppress(OSError, ValueError):
         return str(path.relative_to(Path.cwd()))

@@ -20,4 +20,4 @@ def read(document: Document) -> Transcript:
     return transcript(document, blank_ends_cue=False)
 
 
-FORMAT = Format("srt", (".srt",), recognises, whole=read)
+FORMAT = Format("srt", (".srt",), recognises, whole=read, cut="paragraphs")

@@ -19,4 +19,4 @@ def read(document: Document) -> Transcript:
     return transcript(document, blank_ends_cue=True)
 
 
-FORMAT = Format("webvtt", (".vtt", ".webvtt"), recognises, whole=read)
+FORMAT = Format("webvtt", (".vtt", ".webvtt"), recognises, whole=read, cut="paragraphs")

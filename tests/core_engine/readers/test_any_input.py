@@ -18,7 +18,7 @@ from core_engine.readers.markdown import read as read_markdown
 from core_engine.readers.plain_text import read as read_text
 from core_engine.readers.registry import FORMATS, fingerprint, read
 from core_engine.types import Transcript
-from tests.core_engine.readers.reading import said, transcript_of, written
+from tests.core_engine.readers.reading import items_of, transcript_of, written
 
 PIECES = st.sampled_from(
     [
@@ -168,10 +168,16 @@ def test_long_and_repetitive_input_takes_linear_time(tmp_path, kind, name):
     assert time.process_time() - before < 4
 
 
-def test_a_line_of_50_mb_is_one_turn(tmp_path):
+def test_a_line_of_50_mb_is_read_in_parts_that_leave_out_nothing_but_blanks(tmp_path):
     line = "All in one line without an end, it seems: and more. " * 1_000_000
-    transcript = transcript_of(tmp_path, "a.txt", line)
-    assert said(transcript) == [(None, line.strip())]
+    at = 0
+    for number, transcript in enumerate(items_of(tmp_path, "a.txt", line), 1):
+        assert transcript.record == f"part {number}"
+        for turn in transcript.turns:
+            assert not line[at : turn.place.start].strip()
+            assert turn.text == line[turn.place.start : turn.place.end]
+            at = turn.place.end
+    assert not line[at:].strip()
 
 
 def test_a_json_line_of_50_mb_is_read(tmp_path):

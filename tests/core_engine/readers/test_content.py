@@ -61,8 +61,9 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(tmp_path, name):
 
 def test_a_file_beyond_the_limit_for_whole_files_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(content, "WHOLE_LIMIT", 1 << 20)
+    page = b"<html><body><cite>Ann:</cite><p>" + b"word " * 900_000 + b"</p></body></html>"
     with pytest.raises(Unreadable, match="larger than 1 MB"):
-        read(written(tmp_path, "a.txt", b"word " * 300_000))
+        read(written(tmp_path, "a.html", page))
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])

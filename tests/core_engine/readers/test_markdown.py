@@ -53,7 +53,12 @@ Mary Ann: Ho.
 def test_front_matter_is_title_and_metadata(tmp_path):
     transcript = transcript_of(tmp_path, "a.md", FRONT)
     assert transcript.title == "Lightning: privacy"
-    assert dict(transcript.metadata) == {"date": "2022-02-17", "speakers": "Sergei T., Mary Ann", "tags": "a, b c"}
+    assert dict(transcript.metadata) == {
+        "date": "2022-02-17",
+        "participants": "Sergei T., Mary Ann",
+        "speakers": "Sergei T., Mary Ann",
+        "tags": "a, b c",
+    }
     assert said(transcript) == [("Sergei T.", "Hi."), ("Mary Ann", "Ho.")]
     assert [turn.place.line for turn in transcript.turns] == [14, 16]
     assert [FRONT[turn.place.start : turn.place.end] for turn in transcript.turns] == ["Hi.", "Ho."]
