@@ -62,4 +62,4 @@ def _headings(text: str, lines: list[Line], said: set[int]) -> dict[int, tuple[i
     return found
 
 
-FORMAT = Format("markdown", (".md", ".markdown", ".mdown"), recognises, whole=read)
+FORMAT = Format("markdown", (".md", ".markdown", ".mdown"), recognises, whole=read, cut="paragraphs")
