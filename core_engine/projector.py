@@ -8,6 +8,7 @@ the ledger. A store that stays away is given up for this run: everything is in t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import sqlite3
@@ -37,6 +38,7 @@ _GRAPH_PAGE = 2_000
 _CHUNK_PAGE = 500
 _VECTOR_PAGE = 512
 _GIVE_UP_AFTER_S = 60.0
+_GRACE_S = 3.0  # for a store, once the user has said: stop now
 
 _KINDS = {DOCUMENT: "documents", ENTITY: "entities", CHUNK: "chunks", RELATIONSHIP: "relationships"}
 
@@ -126,6 +128,8 @@ class Projector:
         self._ending = False
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._following: asyncio.Task[Any] | None = None
         self._begun = {"graph": False, "vectors": False}
         self._given_up: set[str] = set()
         self.result = Projection()
@@ -153,12 +157,25 @@ class Projector:
             self._hurry.set()
         self._wake.set()
         if self._thread:
-            self._thread.join()
+            self._thread.join(_GRACE_S if hurry else None)
+            if self._thread.is_alive():
+                # It waits for a store that doesn't answer, and may be patient.
+                self._cancel()
+                self._thread.join()
+        if hurry:
+            self.result.errors.append("stopped at once: the next run writes what is missing in the stores")
         return self.result
+
+    def _cancel(self) -> None:
+        if self._loop and self._following:
+            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                self._loop.call_soon_threadsafe(self._following.cancel)
 
     def _run(self, opened: Future[None]) -> None:
         try:
             asyncio.run(self._follow(opened))
+        except asyncio.CancelledError:
+            log.warning("a store did not answer in time, and was let go")
         except BaseException as error:  # a thread's last word must reach the report
             if not opened.done():
                 opened.set_exception(error)
@@ -167,6 +184,7 @@ class Projector:
             self.result.errors.append(f"the projector stopped: {error}")
 
     async def _follow(self, opened: Future[None]) -> None:
+        self._loop, self._following = asyncio.get_running_loop(), asyncio.current_task()
         try:
             await self._open()
             opened.set_result(None)
@@ -174,9 +192,10 @@ class Projector:
                 await asyncio.to_thread(self._wake.wait, _EVERY_S)
                 if not self._ending:
                     await self._cycle()
-            if not self._hurry.is_set():
-                self._derive_together()
-                await self._cycle()
+            if self._hurry.is_set():
+                return
+            self._derive_together()
+            await self._cycle()
             await self._take_stock()
         finally:
             await self._close()
@@ -205,9 +224,10 @@ class Projector:
         for store in (self._graph_store, self._vector_store):
             if store:
                 try:
-                    await store.close()
-                except KGError as error:
-                    log.warning("closing %s: %s", store.name, error)
+                    async with asyncio.timeout(_GRACE_S / 4 if self._hurry.is_set() else None):
+                        await store.close()
+                except (KGError, TimeoutError) as error:
+                    log.warning("closing %s: %s", store.name, error or "no answer in time")
 
     async def _cycle(self) -> None:
         self._derive_stale()

@@ -7,12 +7,13 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -365,6 +366,52 @@ def test_the_graph_has_the_shape_that_neo4j_graphrags_retrievers_read(far, corpu
     assert node["text"] == payload["text"]
 
 
+# --- stopped by hand --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_one_interrupt_finishes_what_is_in_flight_and_the_next_run_goes_on(tmp_path, corpus, model, server):
+    server.configure(latency=0.3)
+    kg = Kg(tmp_path, **model)
+    run = kg.started("process", corpus, "--batch-size", 1, "--max-concurrent", 2, "--json")
+    _wait_until(lambda: calls(server) >= 4)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+    assert run.returncode == 130, err
+    report = json.loads(out)
+    assert adds_up(report)
+    assert 0 < report["chunks"]["written"] < report["chunks"]["total"]
+    assert report["cost_usd"]["unknown_calls"] == 0
+    assert server.books(log=False)["aborted"] == 0
+    server.configure(latency=0)
+    before = server.books(log=False)["by_model"]["gpt-5-mini"]["questions"]
+    again = kg.process(corpus)
+    assert again["chunks"]["written"] + again["chunks"]["reused"] == again["chunks"]["total"]
+    assert server.books(log=False)["by_model"]["gpt-5-mini"]["questions"] - before == again["chunks"]["written"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.parametrize("stage", ["chat", "embeddings"])
+def test_a_second_interrupt_stops_at_once_whatever_hangs(tmp_path, model, server, qdrant_face, stage):
+    write_meetings(tmp_path / "t", 60)
+    server.configure(faults=[{"kind": "hang", "stage": stage}])
+    kg = Kg(tmp_path, **model, QDRANT_URL=qdrant_face.url)
+    run = kg.started("process", "t", "--batch-size", 1, "--max-concurrent", 2, "--json")
+    _wait_until(lambda: any(e["fault"] == "hang" for e in server.books()["log"]))
+    run.send_signal(signal.SIGINT)
+    _wait_until(lambda: "stopping" in _log_of(kg))
+    qdrant_face.behave(fail_after=0, status=503)
+    began = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+    assert time.monotonic() - began < 10
+    assert run.returncode == 130, err
+    report = json.loads(out)
+    assert adds_up(report)
+    assert report["cost_usd"]["unknown_calls"] >= 1
+    assert "Traceback" not in err
+
+
 # --- stores that are down, or die ------------------------------------------------------------------------------------
 
 
@@ -500,6 +547,18 @@ class Wire:
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
+
+
+def _log_of(kg: Kg) -> str:
+    logs = (kg.folder / ".kg" / "default" / "runs").glob("*/run.log")
+    return "".join(log.read_text(encoding="utf-8") for log in logs)
+
+
+def _wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
 
 
 def _folder(base: Path, name: str) -> Path:

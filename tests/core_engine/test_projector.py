@@ -382,6 +382,27 @@ def test_in_a_hurry_nobody_waits_for_a_store_that_stays_away(world):
     assert world.graph.closed == 1
 
 
+@pytest.mark.parametrize("step", ["apply", "close"])
+def test_in_a_hurry_a_store_that_never_answers_is_let_go(world, monkeypatch, step):
+    monkeypatch.setattr(projector, "_GRACE_S", 0.4)
+    world.write("a", "Ann knows Bob.")
+    reached = threading.Event()
+
+    async def for_ever(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    following = world.projector()
+    setattr(world.graph, step, for_ever)
+    following.start()
+    following._wake.set()  # as if three seconds had gone by
+    if step == "apply":
+        assert reached.wait(20)
+    assert any("stopped at once" in error for error in following.finish(hurry=True).errors)
+    assert not following._thread.is_alive()
+    assert world.vectors.closed == 1
+
+
 def test_a_store_that_cannot_be_opened_is_told_at_the_start_and_the_other_is_closed(world):
     async def closed() -> StoreMark:
         raise StoreError("nobody listens there")
