@@ -12,6 +12,7 @@ from core_engine.errors import NotATranscript, Unreadable
 from core_engine.readers.formats import Format, Packed
 from core_engine.readers.heads import heads_in
 from core_engine.readers.lines import lines_of
+from core_engine.readers.nobodys_words import unsaid
 from core_engine.readers.refusals import why_not
 from core_engine.readers.running_text import turns_in
 from core_engine.readers.teams_times import heads_of_teams
@@ -48,7 +49,8 @@ def read(packed: Packed) -> Transcript:
         raise NotATranscript(packed.shown, reason)
     if not (heads or packed.forced):
         raise NotATranscript(packed.shown, "a Word document without speakers or times, not a transcript")
-    turns = turns_in(text, lines, heads, document.headings)
+    apart, asides, heads = unsaid(text, lines, heads)
+    turns = turns_in(text, lines, heads, apart | document.headings, asides)
     if not turns:
         raise Unreadable(packed.shown, "nothing is said in it")
     properties = _properties(archive, packed.shown)

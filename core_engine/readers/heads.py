@@ -27,8 +27,16 @@ _BOLD = re.compile(
     rf"(?:[:\uff1a](?P=b)|(?P=b)[ \t]*(?:\\?[\[(]{_SPAN}\\?[\])][ \t]*)?[:\uff1a]|(?P=b)[ \t]*(?:\\?[\[(]?{_SPAN}\\?[\])]?[ \t]*)?\Z)[ \t]*"
 )
 _CHAT = re.compile(
-    r"(\d{1,2}:\d{2}:\d{2})\t[ ]*(?:From[ ]+)?([^\t\r\n]{1,120}?)(?:[ ]+to[ ]+[^\t:\r\n]{1,80})?[ ]*:(?:\t|[ ]|\Z)[ ]*"
+    r"(\d{1,2}:\d{2}:\d{2})(?:\t[ ]*(?:From[ ]+)?|[ \t]+From[ \t]+)"
+    r"([^\t\r\n]{1,120}?)(?:[ ]+to[ ]+[^\t:\r\n]{1,80})?[ ]*:(?:\t|[ ]|\Z)[ ]*"
 )
+# WhatsApp and its like: a date and a clock that say nothing about the time since the beginning.
+_MESSENGER = re.compile(
+    r"[\u200e\u200f]?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?[ ]\d{1,2}:\d{2}(?::\d{2})?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\]?"
+    r"[ ]*(?:-[ ])?([^:\r\n\[\]]{1,80}):(?:[ ]|\Z)[ ]*"
+)
+_CHANGE = re.compile(r"[ \t]*>>+[ \t]*")
+_EXAMINED = re.compile(r"[ \t]*([QA])\.(?:[ \t]+|\Z)")
 
 
 class Head(NamedTuple):
@@ -43,8 +51,7 @@ class Head(NamedTuple):
 
 def heads_in(text: str, lines: list[Line], known: frozenset[str] = frozenset(), *, bold: bool = False) -> list[Head]:
     """The heads of all turns, in order; empty where nothing in the text is a head. `bold`: Markdown's `**Ann:**` too."""
-    chat = _found(_CHAT, text, lines)
-    if chat and not any(not line.blank for line in lines[: chat[0].line]):
+    if chat := chat_heads_in(text, lines):
         return chat
     units = _units(lines)
     if bold:
@@ -52,7 +59,36 @@ def heads_in(text: str, lines: list[Line], known: frozenset[str] = frozenset(), 
         if marked:
             return marked
     named = _of_speakers(_named(text, lines), lines, units, known)
+    named = _together(named, _examination(text, lines), _changes(text, lines))
     return named or _stamped(text, lines, units)
+
+
+def chat_heads_in(text: str, lines: list[Line]) -> list[Head]:
+    """The heads of a chat log, which has one in its first line; empty where the text is none."""
+    for pattern in (_CHAT, _MESSENGER):
+        found = _found(pattern, text, lines)
+        if found and all(line.blank for line in lines[: found[0].line]):
+            return found
+    return []
+
+
+def _together(*lists: list[Head]) -> list[Head]:
+    """The heads of all lists by line, the first list's where several have one for it."""
+    at_line = {head.line: head for heads in reversed(lists) for head in heads}
+    return [at_line[i] for i in sorted(at_line)]
+
+
+def _examination(text: str, lines: list[Line]) -> list[Head]:
+    """`Q.` and `A.`, as records of questioning have them."""
+    found = _found(_EXAMINED, text, lines)
+    questions = sum(head.speaker == "Q" for head in found)
+    return found if min(questions, len(found) - questions) > 1 else []
+
+
+def _changes(text: str, lines: list[Line]) -> list[Head]:
+    """`>>` without a name: someone else speaks."""
+    found = _found(_CHANGE, text, lines)
+    return found if len(found) > 1 else []
 
 
 def _found(pattern: re.Pattern[str], text: str, lines: list[Line]) -> list[Head]:

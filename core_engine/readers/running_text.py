@@ -27,23 +27,30 @@ class _Open:
         self.number = number
 
 
-def turns_in(text: str, lines: list[Line], heads: list[Head], apart: Collection[int] = ()) -> tuple[Turn, ...]:
+def turns_in(
+    text: str, lines: list[Line], heads: list[Head], apart: Collection[int] = (), asides: Collection[int] = ()
+) -> tuple[Turn, ...]:
     """The turns: each from its head to the next; without a head, by paragraphs.
 
     `apart` are indexes of lines that nobody says (headings): they end a turn, and the same speaker goes on behind.
+    `asides` do the same, and are turns of their own that have no speaker.
     """
-    return tuple(_turns(text, lines, heads, apart))
+    return tuple(_turns(text, lines, heads, apart, asides))
 
 
-def _turns(text: str, lines: list[Line], heads: list[Head], apart: Collection[int]) -> Iterator[Turn]:
+def _turns(
+    text: str, lines: list[Line], heads: list[Head], apart: Collection[int], asides: Collection[int]
+) -> Iterator[Turn]:
     at_line = {head.line: head for head in heads}
     current: _Open | None = None
     speaker: str | None = None
     for i, line in enumerate(lines):
         head = at_line.get(i)
-        if head is not None or i in apart:
+        if head is not None or i in apart or i in asides:
             if current is not None:
                 yield from _closed(text, current)
+            if i in asides:
+                yield from _closed(text, _Open(None, line.start, line.end, line.number))
             current = _Open(head, head.words, line.end, line.number) if head else None
             speaker = head.speaker if head else speaker
         elif line.blank:

@@ -136,5 +136,5 @@ def test_the_formats_have_names_and_others_are_refused(tmp_path):
     assert set(formats()) == {
         "webvtt", "srt", "sbv", "ttml", "html", "json", "jsonl", "nlp", "csv", "markdown", "docx", "text"
     }  # fmt: skip
-    with pytest.raises(SettingsError, match="no such format: docx"):
-        read(written(tmp_path, "a.txt", "x"), format="docx")
+    with pytest.raises(SettingsError, match="no such format: pdf"):
+        read(written(tmp_path, "a.txt", "x"), format="pdf")
