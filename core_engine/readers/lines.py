@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_LINE = re.compile(r"([^\r\n]*)(?:\r\n|\n|\r|\Z)")
 _FIRST = re.compile(r"\S")
 
 
@@ -20,11 +19,20 @@ class Line(NamedTuple):
 
 def lines_of(text: str) -> list[Line]:
     """All lines; the empty one after a last line end is left out."""
-    lines = []
-    for number, match in enumerate(_LINE.finditer(text), 1):
-        start, end = match.span(1)
-        if start < len(text):
-            lines.append(Line(number, start, end, _FIRST.search(text, start, end) is None))
+    lines: list[Line] = []
+    start = number = 0
+    for piece in text.split("\n"):
+        # Nearly always one line; an old Macintosh ended them with a return alone.
+        inner = piece.removesuffix("\r") if start + len(piece) < len(text) else piece
+        at = start
+        for line in inner.split("\r") if "\r" in inner else (inner,):
+            number += 1
+            end = at + len(line)
+            lines.append(Line(number, at, end, not line or line.isspace()))
+            at = end + 1
+        start += len(piece) + 1
+    if lines and lines[-1].start >= len(text):
+        lines.pop()
     return lines
 
 
