@@ -186,6 +186,7 @@ def wire(
         rpm=settings.rpm, tpm=settings.tpm, embedding_rpm=settings.embedding_rpm, embedding_tpm=settings.embedding_tpm
     )
     prices = prices_of(settings)
+    dimensions = dimensions_of(settings, ledger, asked) if embed_spec else None
     clients: list[Client] = []
     office = None
     if extract_spec.kind == "extract" or embed_spec:
@@ -213,12 +214,12 @@ def wire(
     if office and embed_spec and asked.embed_no is not None:
         from core_engine.embeddings.embedder import Embedder
 
-        embedder = Embedder(ledger, _asker(office, settings, "embed", asked.embed_no, clients), progress)
+        asker = _asker(office, settings, "embed", asked.embed_no, clients, dimensions)
+        embedder = Embedder(ledger, asker, progress)
     deriver = AnswerDeriver(settings.workspace, ontology)
     if extract_spec.kind == "rules" and embedder is None:
         plan = _in_larger_steps(plan)
     planner = Planner(ledger, run, plan, asked, progress)
-    dimensions = dimensions_of(settings, ledger, asked) if embed_spec else None
     projector = projector_of(settings, ledger, deriver, dimensions)
     pipeline = Pipeline(
         planner,
@@ -282,12 +283,14 @@ def dimensions_of(settings: Settings, ledger: Ledger, asked: Asked) -> int:
     )
 
 
-def _asker(office: Office, settings: Settings, stage: str, spec: int, clients: list[Client]) -> Asker:
+def _asker(
+    office: Office, settings: Settings, stage: str, spec: int, clients: list[Client], vector_size: int | None = None
+) -> Asker:
     from core_engine.llm.asker import Asker
     from core_engine.llm.client import Client
     from core_engine.llm.tokens import CompletionModel, TokenCounter
 
-    endpoint = endpoint_of(settings, stage)
+    endpoint = replace(endpoint_of(settings, stage), vector_size=vector_size)
     client = Client(endpoint, _capabilities(office.ledger, endpoint))
     clients.append(client)
     return Asker(

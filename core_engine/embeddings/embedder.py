@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import Asker, Question
+from core_engine.llm.isolation import isolate
 from core_engine.llm.tokens import estimate_tokens
 from core_engine.progress import Progress
 from core_engine.types import Batch
@@ -22,7 +23,11 @@ ENOUGH = 128  # texts at which a request is worth sending before anyone waits fo
 _MOST_INPUTS = 2_048  # OpenAI's limits: inputs a request, tokens a request (300,000) and tokens an input (8,192)
 _MOST_TOKENS = 200_000
 _LONGEST_TEXT = 24_000  # characters; longer ready chunks are embedded by their beginning
+_LONGEST_TOKENS = 6_000  # by estimate, which may be 1.3 times too low
 _WAIT_S = 0.2  # for the next offer, while there is one to come
+_GIVE_UP_AFTER = 3  # requests in a row, if none was ever answered
+
+_Text = tuple[int, str]  # a question's number, and what it asks about
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class Embedder:
     _offered: int = 0
     _more_to_come: bool = True
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
+    _unheard: int = 0
 
     def offer(self, batch: Batch) -> None:
         """Say that this batch is queued. When enough texts are waiting, they are sent at once."""
@@ -121,7 +127,7 @@ class Embedder:
     async def _answer(self, tickets: Sequence[_Ticket]) -> None:
         texts = [text for ticket in tickets for text in ticket.texts]
         try:
-            await self._resolve(tickets[0].batch, texts, "first", asked_before=False)
+            await self._resolve(tickets[0].batch, texts)
         except Exception as error:  # noqa: BLE001  told to each batch that waits, whose worker says what it means
             for ticket in tickets:
                 if not ticket.done.done():
@@ -135,26 +141,45 @@ class Embedder:
             if not ticket.done.done():
                 ticket.done.set_result(None)
 
-    async def _resolve(self, batch: str, texts: Sequence[tuple[int, str]], purpose: str, *, asked_before: bool) -> None:
+    async def _resolve(self, batch: str, texts: Sequence[_Text]) -> None:
         """Ask until each text is answered, dead, or left open; a bad text is found by halves."""
+        failure = await self._try(batch, texts, "first")
+        if isinstance(failure, BadReply) and self.asker.proven:
+            failure = await self._try(batch, texts, "reask")
+        if failure is None:
+            return
+        patient = isinstance(failure, BadReply)
+
+        async def ask(part: Sequence[_Text]) -> ModelError | None:
+            return await self._try(batch, part, "reask", patient=patient)
+
+        for part, error in await isolate(self.asker, texts, failure, ask):
+            await self._give_up(part, error)
+
+    async def _try(
+        self, batch: str, texts: Sequence[_Text], purpose: str, *, patient: bool = True
+    ) -> ModelError | None:
         if purpose == "reask":
             self.progress.reasked += 1
+        question = Question([no for no, _ in texts], batch, purpose, patient)
         try:
-            await self.asker.embed(Question([no for no, _ in texts], batch, purpose), [text for _, text in texts])
-        except PassingFailure as failure:
-            self.progress.left_open[failure.kind] += len(texts)
-            log.warning("%s; %d embeddings stay open for the next run", failure, len(texts))
-        except (BadReply, RequestTooLarge) as error:
-            if not self.asker.proven and error.status is not None and isinstance(error, BadReply):
-                raise ServiceRefused(str(error), kind=error.kind, status=error.status) from error
-            if not asked_before and isinstance(error, BadReply):
-                await self._resolve(batch, texts, "reask", asked_before=True)
-            elif len(texts) > 1:
-                middle = (len(texts) + 1) // 2
-                await self._resolve(batch, texts[:middle], "reask", asked_before=True)
-                await self._resolve(batch, texts[middle:], "reask", asked_before=True)
-            else:
-                await self._bury(texts[0][0], error)
+            await self.asker.embed(question, [text for _, text in texts])
+        except (PassingFailure, RequestTooLarge, BadReply) as failure:
+            return failure
+        return None
+
+    async def _give_up(self, texts: Sequence[_Text], error: ModelError) -> None:
+        """Leave the texts open where trying again may help, else bury them."""
+        if isinstance(error, PassingFailure):
+            self.progress.left_open[error.kind] += len(texts)
+            log.warning("%s; %d embeddings stay open for the next run", error, len(texts))
+        if not self.asker.proven and not isinstance(error, RequestTooLarge):
+            self._unheard += 1
+            if _is_refusal(error) or self._unheard >= _GIVE_UP_AFTER:
+                raise self.asker.give_up(error) from error
+        if not isinstance(error, PassingFailure):
+            for question, _ in texts:
+                await self._bury(question, error)
 
     async def _bury(self, question: int, error: ModelError) -> None:
         self.progress.buried += 1
@@ -162,7 +187,16 @@ class Embedder:
         log.error("no usable embedding: %s (`kg dead-letters` shows it)", error)
 
 
+def _is_refusal(error: ModelError) -> bool:
+    """It says something about the request or the model, and not about one text."""
+    if not isinstance(error, BadReply) or error.kind == "content_filter":
+        return False
+    return error.status is not None or error.kind == "wrong_dimension"
+
+
 def _sendable(text: str) -> str:
     """The text as it can be sent: UTF-8 knows no unpaired surrogates."""
     text = text[:_LONGEST_TEXT]
+    if (tokens := estimate_tokens(text)) > _LONGEST_TOKENS:
+        text = text[: int(len(text) * _LONGEST_TOKENS / tokens)]  # scripts whose letters are a token each
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

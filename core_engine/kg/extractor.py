@@ -12,19 +12,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from core_engine.errors import BadReply, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge
 from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
 from core_engine.kg.reply import ParsedReply, parse
 from core_engine.kg.rules.extractor import scan
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import Asker, Question
+from core_engine.llm.isolation import isolate
 from core_engine.progress import Progress
 from core_engine.types import Batch, BatchItem
 
 log = logging.getLogger("kg.extract")
 
 _NOTHING_SAID = b'{"e":[],"r":[]}'
+_GIVE_UP_AFTER = 3  # requests in a row, if none was ever answered
 
 
 class Extractor(Protocol):
@@ -53,6 +55,7 @@ class ModelExtractor:
         self._asker = asker
         self._prompt = prompt
         self._progress = progress
+        self._unheard = 0
 
     async def extract(self, batch: Batch) -> None:
         items = [item for item in batch.items if item.extract is not None]
@@ -71,23 +74,68 @@ class ModelExtractor:
 
         For k bad chunks among n at most k(2⌈log₂ n⌉ + 1) further requests: once more for the whole, then by halves.
         """
+        failure = await self._try(batch, items, purpose, asked_whole_before=asked_whole_before, more_room=more_room)
+        if failure is None:
+            return
+
+        async def ask(part: Sequence[BatchItem]) -> ModelError | None:
+            return await self._try(
+                batch,
+                part,
+                "reask",
+                asked_whole_before=True,
+                more_room=more_room,
+                patient=isinstance(failure, BadReply),
+            )
+
+        for part, error in await isolate(self._asker, items, failure, ask):
+            await self._give_up(batch, part, error)
+
+    async def _try(
+        self,
+        batch: str,
+        items: Sequence[BatchItem],
+        purpose: str,
+        *,
+        asked_whole_before: bool,
+        more_room: int,
+        patient: bool = True,
+    ) -> ModelError | None:
+        """Ask once about all the items, and again about those whose answers were no good. The request's own failure."""
         if purpose == "reask":
             self._progress.reasked += 1
         try:
-            call, parsed, truncated = await self._ask(batch, items, purpose, more_room)
-        except PassingFailure as failure:
-            # Not dead: the next run asks again.
-            self._progress.left_open[failure.kind] += len(items)
-            log.warning("%s; %d chunks stay open for the next run", failure, len(items), extra={"batch_id": batch})
-            return
-        except RequestTooLarge as error:
-            await self._split(batch, items, error.kind, None, more_room)
-            return
-        except BadReply as error:
-            if not self._asker.proven:
-                raise ServiceRefused(str(error), kind=error.kind, status=error.status) from error
-            await self._split(batch, items, error.kind, None, more_room)
-            return
+            call, parsed, truncated = await self._ask(batch, items, purpose, more_room, patient=patient)
+        except (PassingFailure, RequestTooLarge, BadReply) as failure:
+            return failure
+        await self._sort_out(batch, items, call, parsed, truncated, asked_whole_before, more_room)
+        return None
+
+    async def _give_up(self, batch: str, items: Sequence[BatchItem], error: ModelError) -> None:
+        """Leave the items open where trying again may help, else bury them."""
+        if isinstance(error, PassingFailure):
+            self._progress.left_open[error.kind] += len(items)
+            log.warning("%s; %d chunks stay open for the next run", error, len(items), extra={"batch_id": batch})
+        if not self._asker.proven and not isinstance(error, RequestTooLarge):
+            self._unheard += 1
+            refusal = isinstance(error, BadReply) and error.kind != "content_filter"
+            if refusal or self._unheard >= _GIVE_UP_AFTER:
+                raise self._asker.give_up(error) from error
+        if not isinstance(error, PassingFailure):
+            for item in items:
+                await self._bury(item, error.kind, None)
+
+    async def _sort_out(
+        self,
+        batch: str,
+        items: Sequence[BatchItem],
+        call: str,
+        parsed: ParsedReply,
+        truncated: bool,
+        asked_whole_before: bool,
+        more_room: int,
+    ) -> None:
+        """Ask again about the items to which a reply has no usable answer."""
         missing = [item for number, item in enumerate(items, 1) if number not in parsed.answers]
         if not missing:
             return
@@ -115,14 +163,14 @@ class ModelExtractor:
             await self._resolve(batch, half, "reask", asked_whole_before=True, more_room=more_room)
 
     async def _ask(
-        self, batch: str, items: Sequence[BatchItem], purpose: str, more_room: int
+        self, batch: str, items: Sequence[BatchItem], purpose: str, more_room: int, *, patient: bool
     ) -> tuple[str, ParsedReply, bool]:
         chunks = [item.chunk for item in items]
         follows = _follows(items)
         user = self._prompt.render(chunks, [not after for after in follows])
         numbers = [item.extract for item in items if item.extract is not None]
         answered = await self._asker.chat(
-            Question(numbers, batch, purpose), self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room
+            Question(numbers, batch, purpose, patient), self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room
         )
         parsed = read_reply(answered.reply.text, answered.reply.finish_reason, answered.reply.refusal, len(items))
         await self._ledger.commit(store_parsed, answered.call, numbers, parsed)
@@ -158,7 +206,7 @@ def read_reply(text: str, finish_reason: str, refusal: str, chunks: int) -> Pars
     parsed = parse(text, chunks)
     if not parsed.answers:
         reason = "content_filter" if finish_reason == "content_filter" else "refusal" if refusal else parsed.invalid
-        if reason == "empty" and finish_reason == "length":
+        if reason in {"empty", "invalid_json"} and finish_reason == "length":
             reason = "truncated"
         if reason:
             parsed = replace(parsed, invalid=reason, problems=dict.fromkeys(range(1, chunks + 1), reason))

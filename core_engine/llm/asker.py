@@ -47,11 +47,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one request is about: its questions' numbers in order, the batch it belongs to, and why it is asked."""
+    """What one request is about: its questions' numbers in order, the batch it belongs to, and why it is asked.
+
+    One that is not `patient` is tried only once more when it fails.
+    """
 
     numbers: Sequence[int]
     batch: str
     purpose: str = "first"
+    patient: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +95,18 @@ class Asker:
         end = client.endpoint
         self._lane = Lane("chat" if stage == "extract" else "embedding", end.label, end.model)
         self._first = asyncio.Lock()
-        self._proven = False
+        self.answered = 0  # requests of this run
+        self._refused: ServiceRefused | None = None
 
     @property
     def proven(self) -> bool:
         """A request of ours was answered before."""
-        return self._proven
+        return self.answered > 0
+
+    def give_up(self, error: ModelError) -> ServiceRefused:
+        """Send nothing any more; the error that ends the run."""
+        self._refused = ServiceRefused(str(error), kind=error.kind, status=error.status)
+        return self._refused
 
     async def chat(
         self,
@@ -128,7 +138,7 @@ class Asker:
 
         call, reply = await self._ask(question, at_most, prompt + room.expected(count), send, store)
         self._counter.observe(len(system) + len(user), reply.usage.prompt)
-        if reply.finish_reason != "length":
+        if reply.finish_reason != "length" and reply.usage.completion <= ceiling:
             room.observe(count, reply.usage.completion)
         return Answered(call.id, reply)
 
@@ -161,12 +171,10 @@ class Asker:
         store: Callable[[LLMCall, T], Awaitable[None]],
     ) -> tuple[LLMCall, T]:
         """The first request goes alone: a wrong key, model or parameter is met once and not twenty times."""
-        if not self._proven:
+        if not self.proven:
             async with self._first:
-                if not self._proven:
-                    answer = await self._with_patience(question, at_most, tokens, send, store)
-                    self._proven = True
-                    return answer
+                if not self.proven:
+                    return await self._with_patience(question, at_most, tokens, send, store)
         return await self._with_patience(question, at_most, tokens, send, store)
 
     async def _with_patience(
@@ -178,16 +186,22 @@ class Asker:
         store: Callable[[LLMCall, T], Awaitable[None]],
     ) -> tuple[LLMCall, T]:
         office = self._office
+        retries = office.retries if question.patient else min(office.retries, 1)
         failures = steps = attempt = 0
         limited_until: float | None = None
         while True:
             attempt += 1
+            if self._refused:
+                raise self.give_up(self._refused)  # those who waited need not hear the same by themselves
             try:
                 return await self._attempt(question, attempt, at_most, tokens, send, store)
+            except ServiceRefused as refusal:
+                self.give_up(refusal)
+                raise
             except SteppedDown as step:
                 steps += 1
                 if steps > _STEPS_DOWN:
-                    raise ServiceRefused(str(step), kind="parameters", status=step.status) from step
+                    raise self.give_up(step) from step
                 log.warning("%s", step)
             except PassingFailure as failure:
                 if failure.kind == "rate_limited" or failure.retry_after_s is not None:
@@ -199,9 +213,10 @@ class Asker:
                     office.limiter.pause(self._lane, pause, failure.kind)
                     continue
                 failures += 1
-                if failures > office.retries:
+                if failures > retries:
                     if failure.kind == "connection":
-                        raise ServiceRefused(f"{failure} (after {failures} tries)", kind="unreachable") from failure
+                        away = PassingFailure(f"{failure} (after {failures} tries)", kind="unreachable")
+                        raise self.give_up(away) from failure
                     raise
                 log.warning("%s; trying again", failure)
                 await asyncio.sleep(self._jitter(failures))
@@ -247,6 +262,7 @@ class Asker:
             office.budget.settle(ceiling, spent)
         office.limiter.observe(self._lane, reply.headers)
         office.progress.last_commit_at = time.time()
+        self.answered += 1
         self._tell(call)
         return call, reply
 
@@ -262,7 +278,7 @@ class Asker:
             status="answered",
             duration_s=time.monotonic() - began,
             usage=reply.usage,
-            cost=self._office.pricer.price(call.model, reply.usage, self._stage),
+            cost=self._price(reply.usage),
             model_answered=reply.model,
             request_id=reply.request_id,
             finish_reason=reply.finish_reason if isinstance(reply, ChatReply) else "",
@@ -296,7 +312,7 @@ class Asker:
         usage = error.usage or Usage()
         cost: Decimal | None = Decimal(0)
         if error.usage is not None:
-            cost = self._office.pricer.price(call.model, usage, self._stage)
+            cost = self._price(usage)
         elif error.status is None:
             cost = None  # cut off on the way: the provider may have answered, and may bill it
         call = replace(
@@ -310,6 +326,10 @@ class Asker:
         await self._office.ledger.commit(calls.finish, call, reply=error.reply, error=str(error))
         self._tell(call)
         return ceiling if cost is None else cost
+
+    def _price(self, usage: Usage) -> Decimal | None:
+        """No prompt is without tokens: where the provider tells no usage, nobody knows what it bills."""
+        return self._office.pricer.price(self._client.endpoint.model, usage, self._stage) if usage.prompt else None
 
     def _tell(self, call: LLMCall) -> None:
         for observer in self._office.observers:

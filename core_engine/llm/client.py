@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooL
 from core_engine.types import Usage
 
 FORMATS = ("json_schema", "json_object", "text")
+_MOST_TOKENS = 20_000_000  # more in one request than any model takes: a slip in the server's books
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Endpoint:
     temperature: float | None = 0.0
     reasoning_effort: str | None = "low"
     seed: int | None = None
-    dimensions: int | None = None
+    dimensions: int | None = None  # asked for
+    vector_size: int | None = None  # what the vectors have to have, asked for or not
     timeout_s: float = 120.0
 
     @property
@@ -178,7 +181,7 @@ class Client:
         body = _json_body(raw.content)
         usage = _usage(body.get("usage"))
         try:
-            vectors = _vectors(body, len(texts), self.endpoint.dimensions)
+            vectors = _vectors(body, len(texts), self.endpoint.vector_size or self.endpoint.dimensions)
         except BadReply as error:
             error.usage, error.reply = usage, raw.content
             raise
@@ -209,7 +212,11 @@ class Client:
             raise PassingFailure(f"{self.endpoint.label}: timed out", kind="timeout") from error
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
-            raise PassingFailure(f"{self.endpoint.label}: {_short(str(cause))}", kind="connection") from error
+            # Only where no connection came about is the server known to be away; a connection that breaks may be due
+            # to this one request.
+            kind = "connection" if "Connect" in type(cause).__name__ else "reset"
+            said = _short(str(cause)) or "the connection broke before a reply came"
+            raise PassingFailure(f"{self.endpoint.label}: {said}", kind=kind) from error
         except openai.APIStatusError as error:
             told = self._by_status(error, arguments)
             told.headers = error.response.headers
@@ -237,6 +244,8 @@ class Client:
         # For embeddings OpenAI says it in words alone.
         if code == "context_length_exceeded" or status == 413 or "maximum context length" in text:
             return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
+        if code == "content_filter":
+            return BadReply(f"{where}: {text}", kind=code, status=status)
         if status in {400, 422} and (stepped := self._step_down(error, text, arguments)):
             return SteppedDown(f"{where}: {stepped}", kind="stepped_down", status=status)
         if status in {401, 403, 404}:
@@ -305,8 +314,8 @@ def _text(content: Any) -> str:
 
 def _json_body(content: bytes) -> dict[str, Any]:
     try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        body = _loads(content)
+    except (ValueError, RecursionError) as error:
         kind = "html" if content.lstrip()[:1] == b"<" else "broken"
         raise PassingFailure(
             "the server answered 200 with something that is no JSON"
@@ -318,6 +327,14 @@ def _json_body(content: bytes) -> dict[str, Any]:
     return body
 
 
+def _loads(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        # A stray byte in one name must not cost the whole reply, which was paid for.
+        return json.loads(content.decode("utf-8", "replace"))
+
+
 def _usage(said: Any) -> Usage:
     """Tokens as the provider counts them; zeros where it says nothing, or nonsense."""
     if not isinstance(said, dict):
@@ -325,7 +342,7 @@ def _usage(said: Any) -> Usage:
 
     def number(of: Any, name: str) -> int:
         value = of.get(name) if isinstance(of, dict) else None
-        return value if isinstance(value, int) and 0 <= value < 1 << 40 else 0
+        return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else 0
 
     return Usage(
         prompt=number(said, "prompt_tokens"),

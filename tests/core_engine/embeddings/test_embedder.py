@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core_engine.embeddings.embedder import ENOUGH, Embedder
-from core_engine.errors import BadReply, LedgerError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.errors import BadReply, LedgerError, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.values import DEAD
 from core_engine.llm.asker import Question
@@ -26,7 +26,7 @@ class Asks:
 
     failure: Exception | None = None
     times: int = 1_000_000
-    proven: bool = True
+    answered: int = 1
     requests: list[tuple[list[int], list[str], str]] = field(default_factory=list)
     gate: asyncio.Event | None = None
 
@@ -38,6 +38,14 @@ class Asks:
         if self.failure and self.times and any(BAD in text for text in texts):
             self.times -= 1
             raise self.failure
+        self.answered += 1
+
+    @property
+    def proven(self) -> bool:
+        return self.answered > 0
+
+    def give_up(self, error: ModelError) -> ServiceRefused:
+        return ServiceRefused(str(error), kind=error.kind)
 
     @property
     def sizes(self) -> list[int]:
@@ -139,7 +147,7 @@ async def test_one_bad_text_is_found_and_buried_alone(ledger):
 
 async def test_a_text_that_is_too_large_for_the_provider_is_buried_alone_too(ledger):
     ledger.write(_questions, 10)
-    asks = Asks(RequestTooLarge("maximum context length is 8192 tokens", kind="too_large", status=400), proven=False)
+    asks = Asks(RequestTooLarge("maximum context length is 8192 tokens", kind="too_large", status=400), answered=0)
     assert await embed_all(made(ledger, asks), [batch("b", ["one", BAD, "three"])]) == [None]
     assert _dead(ledger) == [(1, "too_large")]
 
@@ -154,12 +162,12 @@ async def test_a_bad_reply_that_does_not_come_again_buries_nothing(ledger):
     assert embedder.progress.reasked == 1
 
 
-async def test_a_passing_failure_leaves_the_texts_open_and_ends_nothing(ledger):
+async def test_a_passing_failure_leaves_the_text_open_that_it_is_about_and_ends_nothing(ledger):
     ledger.write(_questions, 10)
     asks = Asks(PassingFailure("503", kind="http_503", status=503))
     embedder = made(ledger, asks)
     assert await embed_all(embedder, [batch("b", ["one", BAD, "three"])]) == [None]
-    assert embedder.progress.left_open == {"http_503": 3}
+    assert embedder.progress.left_open == {"http_503": 1}
     assert _dead(ledger) == []
 
 
@@ -174,9 +182,10 @@ async def test_every_batch_of_a_request_hears_what_went_wrong_with_it(ledger, fa
 
 async def test_a_server_that_refuses_the_very_first_request_ends_the_run_and_buries_nothing(ledger):
     ledger.write(_questions, 10)
-    asks = Asks(BadReply("400: no such thing", kind="http_400", status=400), proven=False)
-    [told] = await embed_all(made(ledger, asks), [batch("b", ["one", BAD])])
+    asks = Asks(BadReply("400: no such thing", kind="http_400", status=400), answered=0)
+    [told] = await embed_all(made(ledger, asks), [batch("b", [BAD, f"{BAD} too", BAD, BAD])])
     assert isinstance(told, ServiceRefused)
+    assert asks.sizes == [4, 2, 2, 1, 1, 1, 1]
     assert _dead(ledger) == []
 
 

@@ -255,9 +255,9 @@ async def test_a_reply_that_drips_for_ever_times_out(openai_server):
 @pytest.mark.parametrize(
     ("fault", "kinds"),
     [
-        ("reset_before", {"connection"}),
-        ("cut_body", {"connection", "broken"}),
-        ("reset_in_body", {"connection", "broken"}),
+        ("reset_before", {"reset"}),
+        ("cut_body", {"reset", "broken"}),
+        ("reset_in_body", {"reset", "broken"}),
         ("html200", {"html"}),
         ("wrong_encoding", {"broken"}),
         ("hang", {"timeout"}),

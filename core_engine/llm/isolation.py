@@ -1,0 +1,56 @@
+"""Finds the part of a request that the server fails on, by halves, so that the rest is answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from core_engine.errors import ModelError, PassingFailure, RequestTooLarge
+from core_engine.llm.asker import Asker
+
+T = TypeVar("T")
+
+_PARTS_OF_A_SICK_SERVER = 4
+_PARTS_OF_A_WRONG_REQUEST = 16  # such refusals are free
+
+
+async def isolate(
+    asker: Asker,
+    items: Sequence[T],
+    failure: ModelError,
+    ask: Callable[[Sequence[T]], Awaitable[ModelError | None]],
+) -> list[tuple[Sequence[T], ModelError]]:
+    """What is left unanswered of `items`, whose request failed, each part with its own failure.
+
+    `ask` sends one request about a part and returns its failure, or None where it was answered. A part that fails is
+    halved down to single items, but only while the server answers something: if it is the server that is sick, every
+    part would fail, and the parts are given back as they are.
+    """
+    rest: list[tuple[Sequence[T], ModelError]] = []
+    failed = [(items, failure)]
+    while failed:
+        rest += [part for part in failed if len(part[0]) == 1]
+        answered = asker.answered
+        halves: list[tuple[Sequence[T], ModelError]] = []
+        for part, _ in failed:
+            middle = (len(part) + 1) // 2
+            for half in (part[:middle], part[middle:]) if len(part) > 1 else ():
+                error = await ask(half)
+                if error is not None:
+                    halves.append((half, error))
+        if asker.answered == answered:
+            count = len(halves)
+            rest += [half for half in halves if count >= _patience(asker, half[1])]
+            halves = [half for half in halves if count < _patience(asker, half[1])]
+        failed = halves
+    return rest
+
+
+def _patience(asker: Asker, error: ModelError) -> float:
+    """In how many parts a request may be refused, with nothing answered meanwhile, before it is not divided further."""
+    if isinstance(error, PassingFailure):
+        return _PARTS_OF_A_SICK_SERVER
+    if isinstance(error, RequestTooLarge) or asker.answered:
+        return math.inf
+    return _PARTS_OF_A_WRONG_REQUEST
