@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from core_engine.errors import ReadError
 from core_engine.readers import json_lines, parts
-from core_engine.readers.content import Content, Fingerprint
+from core_engine.readers.content import Content, Fingerprint, opened
 from core_engine.readers.decoding import Decoder, Encoding, decoded, utf8_lines
 from core_engine.readers.formats import Document, Format, Items, Packed
+from core_engine.readers.sources import Source
 from core_engine.types import Problem, Transcript
 
 
@@ -23,9 +24,13 @@ class Task:
     content: Content
     encoding: Encoding | None
     name: str
-    shown: str
+    source: Source
     forced: bool
     expected: Fingerprint | None
+
+    @property
+    def shown(self) -> str:
+        return self.source.shown
 
     def items(self, closing: contextlib.ExitStack) -> Iterator[Transcript | Problem]:
         """The transcripts; `closing` is closed at the end. Raises NotATranscript or Unreadable.
@@ -63,11 +68,25 @@ class Task:
             if self.format.cut is not None:
                 yield from self._in_parts(bytes(data), encoding)
                 return
+            if self.format.large and (items := self.format.large(lambda: self._again(encoding), self.shown)):
+                yield from items
+                return
             data += self.content.read_whole()
         text, self.encoding = decoded(data, encoding, self.shown)
         del data
         self.content.verify(self.expected)
         yield from self._read(text, forced=self.forced)
+
+    def _again(self, encoding: Encoding) -> Iterator[bytes]:
+        """The bytes of the source as UTF-8, from another opening of it."""
+        with opened(self.source) as content:
+            if encoding.codec == "utf-8":
+                content.read_up_to(encoding.mark)
+                yield from content.blocks()
+            else:
+                pieces = Decoder(encoding, self.shown).pieces(content.blocks())
+                yield from (piece.encode("utf-8", "surrogatepass") for piece in pieces)
+            content.verify(self.expected)
 
     def _read(self, text: str, *, forced: bool) -> Items:
         assert self.format.whole is not None

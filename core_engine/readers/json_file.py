@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core_engine.errors import NotATranscript, Unreadable
+from core_engine.readers import json_large
 from core_engine.readers.formats import Document, Format
 from core_engine.readers.json_lines import begins_with_records
 from core_engine.readers.json_services import conversation
@@ -50,4 +51,4 @@ def _turns(value: Any, document: Document) -> tuple[tuple[Turn, ...], tuple[str,
     raise NotATranscript(document.shown, "JSON without a list of turns (entries with text, and a speaker or a time)")
 
 
-FORMAT = Format("json", (".json",), recognises, whole=read)
+FORMAT = Format("json", (".json",), recognises, whole=read, large=json_large.read)

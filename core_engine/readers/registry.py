@@ -90,7 +90,7 @@ def read(source: Source, expected: Fingerprint | None = None, format: str | None
         if not head.strip(b" \t\r\n\xef\xbb\xbf"):
             raise Unreadable(source.shown, "empty file")
         found, reason, encoding = _format_of(head, name, source.shown, chosen)
-        task = Task(found, content, encoding, name, source.shown, chosen is not None, expected)
+        task = Task(found, content, encoding, name, source, chosen is not None, expected)
         items = _completed(task.items(stack.pop_all()), task, about(source))
         # The first item is read here, so that what is no transcript at all is told by `read` itself.
         first = tuple(itertools.islice(items, 1))
