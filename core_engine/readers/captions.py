@@ -29,6 +29,7 @@ _REACH = 120
 LONGEST_NAME = 200
 _DISORDER = 1.0
 """Seconds by which cues of people who talk at once may stand in another order than they begin."""
+_COLON = re.compile("[:\uff1a]")
 _LABEL = re.compile(
     r"[ \t]*(?:>>+|-)?[ \t]*([^\s:\uff1a](?:[^:\uff1a\r\n]{0,78}?[^\s:\uff1a])??)[ \t]*(?::(?=\s|\Z)|\uff1a)"
 )
@@ -55,6 +56,7 @@ class Piece(NamedTuple):
     label: str | None
     rest: str
     place: Place
+    rest_place: Place
     change: bool = False
 
 
@@ -153,18 +155,23 @@ def _pieces(text: str, block: Block, warnings: list[str]) -> Iterator[Piece]:
             for first, last, change in _changes(text, start, end) if who is None else [(start, end, False)]:
                 span = trimmed(text, first, last)
                 words = _plain(text[slice(*span)])
-                if piece := piece_of(block, words, Place(*span, line.number), who, change=change):
+                if piece := piece_of(text, block, words, Place(*span, line.number), who, change=change):
                     yield piece
 
 
-def piece_of(block: Block, words: str, place: Place, voice: str | None, *, change: bool = False) -> Piece | None:
-    """The words with what may be a name before them; None where there are none."""
+def piece_of(
+    text: str, block: Block, words: str, place: Place, voice: str | None, *, change: bool = False
+) -> Piece | None:
+    """The words with what may be a name before them; None where there are none. `place` is theirs in the file's text."""
     if not words:
         return None
     label = _LABEL.match(words, 0, _REACH) if voice is None else None
-    rest = words[label.end() :].strip() if label else words
-    named = " ".join(label[1].split()) if label else None
-    return Piece(block, words, voice, named, rest, place, change)
+    colon = _COLON.search(text, place.start or 0, place.end or 0) if label else None
+    if label is None or colon is None:
+        return Piece(block, words, voice, None, words, place, place, change)
+    rest = words[label.end() :].strip()
+    behind = Place(*trimmed(text, colon.end(), place.end or 0), place.line)
+    return Piece(block, words, voice, " ".join(label[1].split()), rest, place, behind if rest else place, change)
 
 
 def _changes(text: str, start: int, end: int) -> list[tuple[int, int, bool]]:
@@ -199,28 +206,30 @@ def _cues(pieces: list[Piece], speakers: set[str], *, dense: bool) -> Iterator[C
     """The pieces as cues, those of one block and speaker put together again."""
     speaker: str | None = None
     block: Block | None = None
-    held: list[tuple[str, Piece]] = []
+    held: list[tuple[str, Place, Piece]] = []
     for piece in pieces:
-        words, before = piece.words, speaker
+        words, place, before = piece.words, piece.place, speaker
         if piece.voice is not None:
             speaker = piece.voice
         elif piece.label in speakers:
-            speaker, words = piece.label, piece.rest
+            speaker, words, place = piece.label, piece.rest, piece.rest_place
         elif piece.change or (dense and piece.block is not block):
             speaker = None
         if held and (piece.block is not block or speaker != before or piece.change):
             yield _cue(held, before)
             held = []
         block = piece.block
-        held.append((words, piece))
+        held.append((words, place, piece))
     if held:
         yield _cue(held, speaker)
 
 
-def _cue(held: list[tuple[str, Piece]], speaker: str | None) -> Cue:
-    first, last = held[0][1], held[-1][1]
-    words = " ".join(words for words, _ in held if words)
-    place = Place(first.place.start, last.place.end, first.place.line)
+def _cue(held: list[tuple[str, Place, Piece]], speaker: str | None) -> Cue:
+    _, _, first = held[0]
+    # A name may stand in a line of its own, above the words.
+    places = [place for words, place, _ in held if words] or [first.place]
+    place = Place(places[0].start, places[-1].end, places[0].line)
+    words = " ".join(words for words, _, _ in held if words)
     return Cue(words, speaker, first.block.start, first.block.end, place, apart=first.change)
 
 

@@ -39,7 +39,9 @@ def read(document: Document) -> Transcript:
             words = " ".join("".join(line.words).split())
             change = words.startswith(">>")
             place = Place(line.start, line.end, line.number)
-            if piece := piece_of(block, words.lstrip("> ") if change else words, place, voice, change=change):
+            if piece := piece_of(
+                document.text, block, words.lstrip("> ") if change else words, place, voice, change=change
+            ):
                 pieces.append(piece)
     turns = turns_of(pieces)
     if not turns:

@@ -36,9 +36,11 @@ def turns_of_words(words: Iterable[Word]) -> tuple[Turn, ...]:
 def cues_in(text: str, words: Sequence[Word], place: Place) -> list[Cue]:
     """A text cut into sentences and by speaker, with the times of its words; every character of it once.
 
-    `place` is where the text stands; the cues' places are spans of it. Words that the text doesn't hold are left out.
+    `place` is where the text stands; the cues' places are spans of it. None where the text holds none of the words.
     """
     found = list(_located(text, words))
+    if not found:
+        return []
     first = [0]
     for i in range(1, len(found)):
         if _parts(found[i - 1][1], found[i][1], found[i][0] - found[first[-1]][0]):

@@ -33,7 +33,8 @@ def turns(value: Any, at: At) -> tuple[Turn, ...] | None:
     if items and texts:
         labels = _labels(value)
         words = [_word(item, labels) for item in items if item.get("type") != "punctuation"]
-        return joined(cues_in(words_at(texts[0], "transcript"), words, at("/results/transcripts/0/transcript")))
+        text, here = words_at(texts[0], "transcript"), at("/results/transcripts/0/transcript")
+        return joined(cues_in(text, words, here) or [Cue(text.strip(), None, None, None, here)])
     if not any("transcript" in segment for segment in segments):
         return None
     return joined(
