@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -21,7 +22,7 @@ import orjson
 from core_engine import identity, keys
 from core_engine.chunking.clean import CLEAN_VERSION
 from core_engine.chunking.cut import CUT_VERSION, cut, keep_ready, recut
-from core_engine.errors import NotATranscript, Unreadable
+from core_engine.errors import KGError, NotATranscript, Unreadable
 from core_engine.ledger import documents, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import Claim, Wanted
@@ -143,6 +144,15 @@ class Planner:
     # --- files ------------------------------------------------------------------------------------------------------
 
     def _source(self, source: Source) -> Iterator[Batch]:
+        try:
+            yield from self._file(source)
+        except KGError:
+            raise
+        except Exception as error:  # a mistake of ours about one file must not take the others down
+            log.exception("%s", source.shown)
+            self._unreadable(Unreadable(source.shown, f"could not be read: {error!r}; please report this"))
+
+    def _file(self, source: Source) -> Iterator[Batch]:
         path = path_of(source)
         self._seen_paths.add(path)
         began = time.monotonic()
@@ -162,7 +172,7 @@ class Planner:
 
     def _unchanged(self, known: documents.SourceRow) -> Iterator[Batch]:
         if known.status == "skipped":
-            self._progress.skipped.append(Trouble(known.name, known.reason))
+            self._progress.skipped.append(Trouble(_printable(known.name), known.reason))
             return
         with self._ledger.reading() as db:
             stored = documents.documents_of(db, known.path)
@@ -197,8 +207,8 @@ class Planner:
                 records.add(stored.record)
                 yield from self._document(stored)
         except NotATranscript as skipped:
-            self._progress.skipped.append(Trouble(_where(shown, skipped.line, None), skipped.reason))
-            self._remember(source, path, mark, "", "skipped", skipped.reason)
+            self._progress.skipped.append(Trouble(_where(shown, skipped.line, None), _printable(skipped.reason)))
+            self._remember(source, path, mark, "", "skipped", _printable(skipped.reason))
             return
         except Unreadable as error:
             self._unreadable(error)
@@ -219,9 +229,10 @@ class Planner:
 
     def _trouble(self, name: str, what: Problem | Unreadable) -> None:
         where = _where(name, what.line, what.column)
-        self._progress.unreadable.append(Trouble(where, what.reason))
+        reason = _printable(what.reason)
+        self._progress.unreadable.append(Trouble(where, reason))
         self._progress.unreadable_files.add(name)
-        log.error("%s: %s", where, what.reason)
+        log.error("%s: %s", where, reason)
 
     # --- documents --------------------------------------------------------------------------------------------------
 
@@ -232,7 +243,7 @@ class Planner:
         count["seen"] += 1
         name, record = _storable(source.name), _storable(transcript.record)
         for warning in transcript.warnings:
-            self._progress.warnings.append(Trouble(f"{name}#{record}" if record else name, warning))
+            self._progress.warnings.append(Trouble(_named(name, record), _printable(warning)))
         content = _content(transcript)
         recipe = orjson.dumps(
             {"size": plan.chunk_size, "clean": plan.clean, "v": [CUT_VERSION, CLEAN_VERSION]}
@@ -288,7 +299,7 @@ class Planner:
         return None
 
     def _has_vanished(self, path: str) -> bool:
-        return path != "-" and path not in self._seen_paths and not Path(path).exists()
+        return path != "-" and path not in self._seen_paths and not os.path.lexists(_on_disk(path))
 
     def _new_id(self, path: str, name: str, record: str) -> str:
         """The id by the name relative to PATH; where another folder has the same name there, by ever more of the path."""
@@ -324,9 +335,9 @@ class Planner:
             if self._plan.prune:
                 self._ledger.write(documents.drop_document, no)
                 self._progress.documents["removed"] += 1
-                log.info("%s: removed: its file is gone", f"{name}#{record}" if record else name, extra={"path": path})
+                log.info("%s: removed: its file is gone", _named(name, record), extra={"path": path})
             else:
-                self._progress.vanished.append(f"{name}#{record}" if record else name)
+                self._progress.vanished.append(_named(name, record))
 
     # --- chunks -----------------------------------------------------------------------------------------------------
 
@@ -371,8 +382,9 @@ class Planner:
             states = {claim for _, claim in filter(None, (claimed.extract, claimed.embed))}
             if Claim.OURS in states:
                 ours.append(claimed)
-            if states & {Claim.OURS, Claim.SHARED}:
                 progress.to_buy += 1
+            elif Claim.SHARED in states:
+                pass  # answered along with the chunk that asks
             elif Claim.DEAD in states:
                 progress.dead_before += 1
             elif Claim.ELSEWHERE in states:
@@ -429,9 +441,26 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def _on_disk(path: str) -> str:
+    """The path as the system knows it: bytes that are no UTF-8 stand in the ledger as escapes."""
+    if os.path.lexists(path):
+        return path
+    return re.sub(r"\\udc([89a-f][0-9a-f])", lambda found: chr(0xDC00 + int(found[1], 16)), path)
+
+
 def _where(name: str, line: int | None, column: int | None) -> str:
     place = "" if line is None else f":{line}" if column is None else f":{line}:{column}"
-    return _storable(name) + place
+    return _printable(name) + place
+
+
+def _named(name: str, record: str) -> str:
+    """A document as reports and logs name it."""
+    return _printable(f"{name}#{record}" if record else name)
+
+
+def _printable(text: str) -> str:
+    """Text on one line for reports and terminals: names of files may hold line breaks and escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _size(chunk: Chunk) -> int:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from core_engine.errors import SettingsError
 
+_PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")  # with or without a port
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -189,8 +190,12 @@ def flag(name: str) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """The URL without user, password and query."""
-    return re.sub(r"//[^/@]*@", "//", url).split("?")[0]
+    """The URL without user, password and query. A password may hold an @ or, wrongly, a slash."""
+    before, sign, rest = url.partition("://")
+    host = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" in host or not _PLAIN_HOST.fullmatch(host):
+        rest = rest.rpartition("@")[2]
+    return (before + sign + rest if sign else url.rpartition("@")[2]).partition("?")[0]
 
 
 def _check_url(name: str, url: str | None, schemes: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ import openai
 import orjson
 
 from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.settings import without_credentials
 from core_engine.types import Usage
 
 FORMATS = ("json_schema", "json_object", "text")
@@ -43,8 +44,7 @@ class Endpoint:
     @property
     def label(self) -> str:
         """The endpoint for reports and the limiter: the URL without credentials, query or path's end slash."""
-        url = self.base_url or "https://api.openai.com/v1"
-        return re.sub(r"//[^/@]*@", "//", url).split("?")[0].rstrip("/")
+        return without_credentials(self.base_url or "https://api.openai.com/v1").rstrip("/")
 
 
 @dataclass(slots=True)
