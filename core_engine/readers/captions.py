@@ -147,9 +147,10 @@ def _pieces(text: str, block: Block, warnings: list[str]) -> Iterator[Piece]:
     for line in block.lines:
         at = line.start
         spans = []
-        for match in _VOICE.finditer(text, line.start, line.end):
-            spans.append((at, match.start(), voice))
-            voice, at = _voice(match[1], line, warnings), match.end()
+        if text.find("<", line.start, line.end) >= 0:
+            for match in _VOICE.finditer(text, line.start, line.end):
+                spans.append((at, match.start(), voice))
+                voice, at = _voice(match[1], line, warnings), match.end()
         spans.append((at, line.end, voice))
         for start, end, who in spans:
             for first, last, change in _changes(text, start, end) if who is None else [(start, end, False)]:

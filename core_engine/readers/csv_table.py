@@ -36,6 +36,9 @@ _DURATION = _names("duration dur length")
 _UNIT = re.compile(r"_(ms|msec|msecs|millis|milliseconds?|s|sec|secs|seconds?|hh_mm_ss|hms)\Z")
 _SEPARATORS = ("\t", ",", ";", "|")
 _SEVERAL = 2
+_TOO_MANY = 20
+"""Cells beyond the last column with which a row is given up: it will not come right."""
+_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class Cell(NamedTuple):
@@ -99,7 +102,7 @@ def read(document: Document) -> Items:
 def _transcripts(document: Document, separator: str, columns: _Columns) -> Items:
     conversations: dict[str, list[Cue]] = {}
     problems: list[Problem] = []
-    rows = rows_of(document.text, separator)
+    rows = rows_of(document.text, separator, columns.count)
     next(rows)
     for row in rows:
         cells = _filled(row.cells, columns.count)
@@ -133,7 +136,8 @@ def _cue(cells: list[Cell], columns: _Columns, line: int) -> Cue:
     begins = (
         cell.start + len(cell.text) - len(cell.text.lstrip()) if cell.end - cell.start == len(cell.text) else cell.start
     )
-    return Cue(cell.text.strip(), speaker, start, end, Place(begins, begins + len(cell.text.strip()), line))
+    ends = cell.end - (len(cell.text) - len(cell.text.rstrip()))
+    return Cue(cell.text.strip(), speaker, start, end, Place(begins, max(begins, ends), line))
 
 
 def _filled(cells: list[Cell], count: int) -> list[Cell]:
@@ -143,12 +147,16 @@ def _filled(cells: list[Cell], count: int) -> list[Cell]:
     return cells
 
 
-def rows_of(text: str, separator: str) -> Iterator[Row]:
-    """The rows that aren't blank. A quote that is never closed is a character like any other."""
+def rows_of(text: str, separator: str, count: int = 1000) -> Iterator[Row]:
+    """The rows that aren't blank. A quote that is never closed is a character like any other.
+
+    Where a stray quote has drawn several lines into a row, which then hasn't its `count` of cells, the row is told as
+    it is, and the next one begins on its second line.
+    """
     ends = re.escape(separator)
     cell = re.compile(rf'(?:[ ]*+"((?>[^"]*(?:""[^"]*)*))"[ ]*|([^\r\n{ends}]*))({ends}|\r\n|\n|\r|\Z)')
     cells: list[Cell] = []
-    at, line, first = 0, 1, 1
+    at, line, first, begins = 0, 1, 1, 0
     while at < len(text) or cells:
         match = cell.match(text, at)
         assert match is not None
@@ -157,15 +165,19 @@ def rows_of(text: str, separator: str) -> Iterator[Row]:
         line += words.count("\n") or words.count("\r")
         cells.append(Cell(words.replace('""', '"') if group == 1 else words, *match.span(group)))
         at = match.end()
-        if match[3] == separator:
+        if match[3] == separator and len(cells) < count + _TOO_MANY:
             continue
         if len(cells) > 1 or cells[0].text.strip():
             yield Row(cells, first)
-        cells = []
+        if line > first and len(cells) != count:
+            behind = _LINE_END.search(text, begins)
+            assert behind is not None
+            at, line = behind.end(), first
+        elif match[3] == "":
+            return
+        cells, begins = [], at
         line += 1
         first = line
-        if match[3] == "":
-            return
 
 
 def _header(text: str) -> tuple[str, _Columns, list[str]] | None:

@@ -16,6 +16,7 @@ _LOOKED_AT = 60
 """Words of a cue that may come again; rolling captions show two or three lines."""
 _WORD = re.compile(r"(?:\A|(?<=[\s>;]))(?=[^\s<])")
 _LONGEST_LINE = 1000
+_MOST_LINES = 10
 
 
 def unrolled(
@@ -26,11 +27,15 @@ def unrolled(
     Only where the whole file does so: elsewhere someone says the same words twice. `shown` is what a viewer sees of a
     raw line.
     """
-    words = [[shown(text[line.start : line.end]).split() for line in cue] for cue in cues]
+    words = [
+        [shown(text[line.start : line.end]).split() for line in cue] if len(cue) <= _MOST_LINES else [] for cue in cues
+    ]
     again = _repeated(words, times)
     new_behind = sum(0 < again[i] < sum(map(len, words[i])) for i in range(len(cues)))
+    if not new_behind:
+        return list(cues)
     timed = any(_WORD_TIME.search(text, line.start, min(line.end, line.start + 500)) for cue in cues for line in cue)
-    if not new_behind or (not timed and (new_behind < 2 or new_behind < 0.25 * len(cues))):
+    if not timed and (new_behind < 2 or new_behind < 0.25 * len(cues)):
         return list(cues)
     return [_behind(cue, words[i], again[i], text, shown) if again[i] else cue for i, cue in enumerate(cues)]
 

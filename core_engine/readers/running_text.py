@@ -51,7 +51,9 @@ def _turns(
                 yield from _closed(text, current)
             if i in asides:
                 yield from _closed(text, _Open(None, line.start, line.end, line.number))
-            current = _Open(head, head.words, line.end, line.number) if head else None
+            # (The words may begin some lines below the line of the head.)
+            number = line.number + _line_ends(text, line.start, head.words) if head else 0
+            current = _Open(head, head.words, line.end, number) if head else None
             speaker = head.speaker if head else speaker
         elif line.blank:
             if current is not None and current.head is None and speaker is None:

@@ -26,12 +26,9 @@ def heads_of_teams(text: str, lines: list[Line]) -> list[Head]:
         if end - nth > 2 and full[nth + 1][1].end - full[nth + 1][1].start <= _LONGEST_NAME:
             name_line = full[nth + 1][1]
             name = " ".join(text[slice(*trimmed(text, name_line.start, name_line.end))].split())
-            # The words begin on the line below the name: the head is set there, and all above it is no one's words.
-            i, line = full[nth + 2]
-            heads.append(Head(i, name, start, until, line.start))
+            heads.append(Head(full[nth][0], name, start, until, full[nth + 2][1].start))
         elif end - nth > 1:
-            i, line = full[nth + 1]
-            heads.append(Head(i, None, start, until, line.start))
+            heads.append(Head(full[nth][0], None, start, until, full[nth + 1][1].start))
     return heads
 
 

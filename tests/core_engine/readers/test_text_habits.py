@@ -1,0 +1,170 @@
+"""More habits of plain text: chats, questioning, changes of speaker without names, and lines that nobody says."""
+
+import pytest
+
+from core_engine.readers.registry import read
+from tests.core_engine.readers.reading import said, timed, transcript_of, written
+
+
+def assert_slices(raw, transcript):
+    assert [raw[turn.place.start : turn.place.end] for turn in transcript.turns] == [
+        turn.text for turn in transcript.turns
+    ]
+    assert [raw.count("\n", 0, turn.place.start) + 1 for turn in transcript.turns] == [t.place.line for t in transcript.turns]  # fmt: skip
+
+
+CHATS = {
+    "Zoom": "00:06:06\tAnn Lee:\tOne\nmore\r\n00:06:51\tBob (he/him):\tTwo\r\n01:00:00\tAnn Lee:\tThree\r\n",
+    "Zoom, direct": "18:03:21\t From Ann Lee to Everyone:\n\tOne\nmore\n18:04:00\t From Bob (he/him) to Ann Lee(Direct Message):\n\tTwo\n18:05:00\t From Ann Lee to Everyone:\n\tThree\n",
+    "Zoom, spaces": "18:03:21 From Ann Lee to Everyone : One\nmore\n18:04:00 From Bob (he/him) : Two\n18:05:00 From Ann Lee : Three\n",
+    "WhatsApp": "12/01/2026, 18:03 - Ann Lee: One\nmore\n12/01/2026, 18:04 - Bob (he/him): Two\n12/01/2026, 18:05 - Ann Lee: Three\n",
+    "WhatsApp, iOS": "[12.01.26, 18:03:21] Ann Lee: One\nmore\n[12.01.26, 18:04:00] Bob (he/him): Two\n[12.01.26, 18:05:00] Ann Lee: Three\n",
+}
+
+
+@pytest.mark.parametrize("raw", CHATS.values(), ids=CHATS)
+def test_a_chat_log_is_read_as_another_channel(tmp_path, raw):
+    transcript = transcript_of(tmp_path, "a.txt", raw)
+    assert [(who, " ".join(text.split())) for who, text in said(transcript)] == [("Ann Lee", "One more"), ("Bob (he/him)", "Two"), ("Ann Lee", "Three")]  # fmt: skip
+    assert transcript.metadata["channel"] == "chat"
+    assert_slices(raw, transcript)
+
+
+def test_a_talk_is_no_chat(tmp_path):
+    assert "channel" not in transcript_of(tmp_path, "a.txt", "Ann: Hi.\nBob: Ho.\nAnn: So.\n").metadata
+
+
+OTTER = "Ann Lee  0:00  \nGood morning. \n\nSpeaker 2  0:07  \nHello.\nHow are you?\n\nAnn Lee  1:00:02  \nFine.\n\nTranscribed by https://otter.ai\n"
+
+
+def test_otters_text_is_read_without_its_footer(tmp_path):
+    transcript = transcript_of(tmp_path, "a.txt", OTTER)
+    assert said(transcript) == [
+        ("Ann Lee", "Good morning."),
+        ("Speaker 2", "Hello.\nHow are you?"),
+        ("Ann Lee", "Fine."),
+    ]
+    assert [start for _, start, _ in timed(transcript)] == [0.0, 7.0, 3602.0]
+    assert_slices(OTTER, transcript)
+
+
+MEET = "00:00:00\n \nAnn Lee: Good morning.\nBob: Hello.\n \n00:05:00\n \nAnn Lee: Fine.\n"
+
+
+def test_meets_lone_times_are_the_next_turns_and_no_ones_words(tmp_path):
+    transcript = transcript_of(tmp_path, "a.txt", MEET)
+    assert said(transcript) == [("Ann Lee", "Good morning."), ("Bob", "Hello."), ("Ann Lee", "Fine.")]
+    assert [start for _, start, _ in timed(transcript)] == [0.0, None, 300.0]
+    assert_slices(MEET, transcript)
+
+
+@pytest.mark.parametrize("raw", ["Q: Where?\nA: Here.\nQ: Sure?\nA: Yes.\n", "Q. Where?\nA. Here.\nQ. Sure?\nA.\tYes.\n", "Q. Where?\n\nA. Here.\n\nQ. Sure?\n\nA. Yes.\n"])  # fmt: skip
+def test_questions_and_answers_have_speakers(tmp_path, raw):
+    transcript = transcript_of(tmp_path, "a.txt", raw)
+    assert said(transcript) == [("Q", "Where?"), ("A", "Here."), ("Q", "Sure?"), ("A", "Yes.")]
+    assert_slices(raw, transcript)
+
+
+def test_questioning_may_be_mixed_with_names(tmp_path):
+    raw = "MR. VICK: Your witness.\nQ. Where?\nA. Here.\nMR. VICK: Objection.\nTHE COURT: Overruled.\nQ. Sure?\nA. Yes.\nMR. VICK: Done.\nTHE COURT: Good.\n"
+    assert [who for who, _ in said(transcript_of(tmp_path, "a.txt", raw))] == [
+        "MR. VICK", "Q", "A", "MR. VICK", "THE COURT", "Q", "A", "MR. VICK", "THE COURT",
+    ]  # fmt: skip
+
+
+def test_a_list_of_letters_is_no_questioning(tmp_path):
+    raw = "We went through the options.\n\nA. Pumps\n\nQ. Valves\n\nThat was all, and we went home early that day.\n"
+    assert {who for who, _ in said(transcript_of(tmp_path, "a.txt", raw))} == {None}
+
+
+def test_signs_of_a_change_end_a_turn_whose_speaker_is_not_named(tmp_path):
+    raw = ">> Where was it?\n>> In the cellar,\nbehind the boiler.\n>> ANN: Mine?\n>> BOB: No.\n>> ANN: Oh.\n>> BOB: Yes.\n>> Who are you?\n"
+    transcript = transcript_of(tmp_path, "a.txt", raw)
+    assert said(transcript) == [
+        (None, "Where was it?"), (None, "In the cellar,\nbehind the boiler."), ("ANN", "Mine?"), ("BOB", "No."), ("ANN", "Oh."), ("BOB", "Yes."), (None, "Who are you?"),
+    ]  # fmt: skip
+    assert_slices(raw, transcript)
+
+
+PRINTED = """HARROWMERE CITY COUNCIL
+
+Ann: The first item is the pump house, which has been
+on our list for
+
+Council minutes 2 October
+1
+
+a year now.
+Bob: Two years.
+
+Council minutes 2 October
+2
+
+Ann: Two years, then.
+(The clerk handed out the plans.)
+We have 12 copies:
+
+Council minutes 2 October
+3
+
+AFTERNOON SESSION
+
+Bob: Thank you. [Applause]
+12
+Ann: Twelve, he says.
+"""
+
+
+def test_page_numbers_what_stands_beside_them_and_headings_are_no_ones_words(tmp_path):
+    transcript = transcript_of(tmp_path, "a.txt", PRINTED)
+    assert said(transcript) == [
+        ("Ann", "The first item is the pump house, which has been\non our list for"),
+        ("Ann", "a year now."),
+        ("Bob", "Two years."),
+        ("Ann", "Two years, then."),
+        (None, "(The clerk handed out the plans.)"),
+        ("Ann", "We have 12 copies:"),
+        ("Bob", "Thank you. [Applause]\n12"),
+        ("Ann", "Twelve, he says."),
+    ]
+    assert_slices(PRINTED, transcript)
+
+
+def test_pages_that_call_themselves_so_are_no_ones_words(tmp_path):
+    raw = "Ann: One\nPage 1 of 2\ntwo.\nBob: Three.\n\f- 2 -\nAnn: Four.\nPage 2 of 2\n"
+    transcript = transcript_of(tmp_path, "a.txt", raw)
+    assert said(transcript) == [("Ann", "One"), ("Ann", "two."), ("Bob", "Three."), ("Ann", "Four.")]
+    assert_slices(raw, transcript)
+
+
+def test_a_number_that_someone_says_stays(tmp_path):
+    raw = "Ann: How many?\nBob:\n12\nAnn: And then?\nBob:\n7\nAnn: Fine.\n"
+    assert said(transcript_of(tmp_path, "a.txt", raw))[1::2] == [("Bob", "12"), ("Bob", "7")]
+
+
+def test_podcast_markdown_with_front_matter_has_title_date_and_speakers_as_metadata(tmp_path):
+    raw = "---\ntitle: 'Listening to pipes'\ndate: 2025-10-15\nspeakers: [Elsie Marchetti, Imogen Tarrant]\n---\n\n# Listening\n\n**Elsie Marchetti** [0:01]: Welcome.\n\n**Imogen Tarrant** [0:05]: Thanks.\n\n**Elsie Marchetti** [0:09]: So.\n"
+    transcript = transcript_of(tmp_path, "a.md", raw)
+    assert transcript.title == "Listening to pipes"
+    assert (transcript.metadata["date"], transcript.metadata["speakers"]) == (
+        "2025-10-15",
+        "Elsie Marchetti, Imogen Tarrant",
+    )
+    assert timed(transcript) == [
+        ("Elsie Marchetti", 1.0, None),
+        ("Imogen Tarrant", 5.0, None),
+        ("Elsie Marchetti", 9.0, None),
+    ]
+
+
+def test_a_label_of_5000_characters_is_no_speaker_and_its_words_stay(tmp_path):
+    raw = "Ann: Hi.\n" + "A" * 5000 + ": Ho.\nBob: So.\nAnn: Yes.\n"
+    transcript = transcript_of(tmp_path, "a.txt", raw)
+    assert {who for who, _ in said(transcript)} == {"Ann", "Bob"}
+    assert sum(len(text) for _, text in said(transcript)) > 5000
+
+
+def test_ten_thousand_speakers_are_read(tmp_path):
+    raw = "".join(f"Person {i}: Hello.\n" for i in range(10_000))
+    assert len({who for who, _ in said(transcript_of(tmp_path, "a.txt", raw))}) == 10_000
+    assert read(written(tmp_path, "b.txt", raw)).format == "text"
