@@ -11,6 +11,7 @@ from core_engine.errors import Unreadable
 from core_engine.readers.cues import Cue, joined
 from core_engine.readers.formats import Document
 from core_engine.readers.lines import Line, lines_of, trimmed
+from core_engine.readers.refusals import refuse_markers
 from core_engine.readers.rolling import unrolled
 from core_engine.readers.speakers import speakers_among
 from core_engine.readers.times import TIME, seconds
@@ -80,6 +81,7 @@ def transcript(
     turns = turns_of(pieces)
     if not turns:
         raise Unreadable(document.shown, "captions without a single cue that has words")
+    refuse_markers(turns, document)
     return Transcript(turns, warnings=tuple(warnings))
 
 

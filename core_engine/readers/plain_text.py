@@ -7,7 +7,7 @@ from core_engine.readers.formats import Document, Format
 from core_engine.readers.heads import chat_heads_in, heads_in
 from core_engine.readers.lines import lines_of
 from core_engine.readers.nobodys_words import unsaid
-from core_engine.readers.refusals import why_not
+from core_engine.readers.refusals import refuse_markers, why_not
 from core_engine.readers.running_text import turns_in
 from core_engine.types import Transcript
 
@@ -35,6 +35,7 @@ def read(document: Document) -> Transcript:
     turns = turns_in(text, lines, heads, apart, asides)
     if not turns:
         raise Unreadable(document.shown, "nothing is said in it")
+    refuse_markers(turns, document)
     return Transcript(turns, metadata={"channel": "chat"} if chat else {})
 
 

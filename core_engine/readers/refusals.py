@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
+from core_engine.errors import NotATranscript
+from core_engine.readers.formats import Document
 from core_engine.readers.lines import Line
+from core_engine.types import Turn
 
 _NAMES = re.compile(
     r"(readme|licen[cs]es?|copying|notice|changelog|changes|history|contributing|code_of_conduct|authors|contributors"
@@ -27,6 +31,22 @@ SUFFIXES = {
     **dict.fromkeys((".db", ".sqlite", ".sqlite3"), "a database"),
 }
 """Kinds of files that lie beside transcripts and are none, by suffix."""
+
+
+_MARKER = re.compile(r"\[[^\[\]]{0,200}\]|\([^()]{0,200}\)|\{[^{}]{0,200}\}|♪[^♪]{0,500}♪")
+_WORDY = re.compile(r"[^\W_]")
+
+
+def refuse_markers(turns: Iterable[Turn], document: Document) -> None:
+    """Raises NotATranscript where `[Music]` and its like is all there is."""
+    first = ""
+    for turn in turns:
+        # (What is longer than a few markers holds words.)
+        if document.forced or _WORDY.search(_MARKER.sub("", turn.text[:2000])):
+            return
+        first = first or turn.text[:40]
+    if first:
+        raise NotATranscript(document.shown, f"nothing is said in it, only markers such as {first}")
 
 
 def by_name(name: str, *, speakers: bool) -> str | None:

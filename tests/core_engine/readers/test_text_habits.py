@@ -2,6 +2,7 @@
 
 import pytest
 
+from core_engine.errors import NotATranscript
 from core_engine.readers.registry import read
 from tests.core_engine.readers.reading import said, timed, transcript_of, written
 
@@ -168,3 +169,16 @@ def test_ten_thousand_speakers_are_read(tmp_path):
     raw = "".join(f"Person {i}: Hello.\n" for i in range(10_000))
     assert len({who for who, _ in said(transcript_of(tmp_path, "a.txt", raw))}) == 10_000
     assert read(written(tmp_path, "b.txt", raw)).format == "text"
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("a.txt", "[Music]\n\n(Applause)\n\n♪ la la ♪\n"),
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\n[Music]\n\n2\n00:00:03,000 --> 00:00:04,000\n(laughter) ...\n"),
+        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n[Music]\n"),
+    ],
+)
+def test_a_file_of_only_markers_is_no_transcript(tmp_path, name, raw):
+    with pytest.raises(NotATranscript, match=r"nothing is said in it, only markers such as \[Music\]"):
+        read(written(tmp_path, name, raw))
