@@ -53,8 +53,10 @@ def _has_access(settings: Settings) -> bool:
 
 
 async def _ask(settings: Settings, ledger: Ledger, spec: int, question: int, words: str) -> None:
-    from core_engine.llm.asker import Asker, Office, Question
+    from core_engine.llm.asker import Asker, Office
     from core_engine.llm.client import Capabilities, Client
+    from core_engine.llm.purse import Purse
+    from core_engine.llm.question import Question
     from core_engine.llm.tokens import TokenCounter
 
     office = Office(
@@ -67,7 +69,7 @@ async def _ask(settings: Settings, ledger: Ledger, spec: int, question: int, wor
             embedding_tpm=settings.embedding_tpm,
         ),
         pricer=prices_of(settings),
-        budget=RunBudget(None if settings.max_cost is None else Decimal(str(settings.max_cost))),
+        purse=Purse(RunBudget(None if settings.max_cost is None else Decimal(str(settings.max_cost)))),
         observers=(),
         progress=Progress(),
         slots=asyncio.Semaphore(1),

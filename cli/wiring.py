@@ -191,6 +191,7 @@ def wire(
     office = None
     if extract_spec.kind == "extract" or embed_spec:
         from core_engine.llm.asker import Office
+        from core_engine.llm.purse import Purse
 
         cap = None if settings.max_cost is None else Decimal(str(settings.max_cost))
         if cap is not None:
@@ -200,7 +201,7 @@ def wire(
             run=run,
             limiter=limiter,
             pricer=prices,
-            budget=RunBudget(cap),
+            purse=Purse(RunBudget(cap)),
             observers=observers,
             progress=progress,
             slots=asyncio.Semaphore(settings.max_concurrent),

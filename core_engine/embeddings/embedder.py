@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
-from core_engine.llm.asker import Asker, Question
+from core_engine.llm.asker import Asker
 from core_engine.llm.isolation import isolate
+from core_engine.llm.question import Question
 from core_engine.llm.tokens import estimate_tokens
 from core_engine.progress import Progress
 from core_engine.types import Batch

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge
 from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
@@ -18,10 +18,13 @@ from core_engine.kg.reply import ParsedReply, parse
 from core_engine.kg.rules.extractor import scan
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
-from core_engine.llm.asker import Asker, Question
 from core_engine.llm.isolation import isolate
+from core_engine.llm.question import Question
 from core_engine.progress import Progress
 from core_engine.types import Batch, BatchItem
+
+if TYPE_CHECKING:
+    from core_engine.llm.asker import Asker  # brings the model's client along, which the rules have no use for
 
 log = logging.getLogger("kg.extract")
 

@@ -16,13 +16,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from core_engine.errors import ModelError, OverBudget, PassingFailure, ServiceRefused
+from core_engine.errors import ModelError, PassingFailure, ServiceRefused
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.rate_limiter import Lane, RateLimiter
 from core_engine.llm.client import ChatReply, Client, EmbeddingReply, SteppedDown
+from core_engine.llm.purse import Purse
+from core_engine.llm.question import Question
 from core_engine.llm.tokens import CompletionModel, TokenCounter
-from core_engine.ports import Budget, Observer, Pricer
+from core_engine.ports import Observer, Pricer
 from core_engine.progress import Progress
 from core_engine.types import LLMCall, Usage
 
@@ -46,19 +48,6 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What one request is about: its questions' numbers in order, the batch it belongs to, and why it is asked.
-
-    One that is not `patient` is tried only once more when it fails.
-    """
-
-    numbers: Sequence[int]
-    batch: str
-    purpose: str = "first"
-    patient: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Office:
     """What all askers of a run share."""
 
@@ -66,7 +55,7 @@ class Office:
     run: str
     limiter: RateLimiter
     pricer: Pricer
-    budget: Budget
+    purse: Purse
     observers: Sequence[Observer]
     progress: Progress
     slots: asyncio.Semaphore  # requests in flight, for extraction and embeddings together
@@ -236,8 +225,7 @@ class Asker:
     ) -> tuple[LLMCall, T]:
         office = self._office
         ceiling = office.pricer.price(self._client.endpoint.model, at_most, self._stage)
-        if not office.budget.reserve(ceiling):
-            raise OverBudget("the budget has no room for one more call at its ceiling")
+        await office.purse.reserve(ceiling)
         spent: Decimal | None = Decimal(0)
         try:
             async with office.slots:
@@ -259,7 +247,7 @@ class Asker:
                 finally:
                     reservation.settle(charged)
         finally:
-            office.budget.settle(ceiling, spent)
+            office.purse.settle(ceiling, spent)
         office.limiter.observe(self._lane, reply.headers)
         office.progress.last_commit_at = time.time()
         self.answered += 1

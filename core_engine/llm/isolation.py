@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from core_engine.errors import ModelError, PassingFailure, RequestTooLarge
-from core_engine.llm.asker import Asker
 
 T = TypeVar("T")
+
+
+class Asks(Protocol):
+    """Who asks: how many requests of its were answered so far."""
+
+    @property
+    def answered(self) -> int: ...
+
 
 _PARTS_OF_A_SICK_SERVER = 4
 _PARTS_OF_A_WRONG_REQUEST = 16  # such refusals are free
 
 
 async def isolate(
-    asker: Asker,
+    asker: Asks,
     items: Sequence[T],
     failure: ModelError,
     ask: Callable[[Sequence[T]], Awaitable[ModelError | None]],
@@ -49,7 +56,7 @@ async def isolate(
     return rest
 
 
-def _patience(asker: Asker, error: ModelError) -> float:
+def _patience(asker: Asks, error: ModelError) -> float:
     """In how many parts a request may be refused, with nothing answered meanwhile, before it is not divided further."""
     if isinstance(error, PassingFailure):
         return _PARTS_OF_A_SICK_SERVER

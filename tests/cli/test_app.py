@@ -31,10 +31,8 @@ def _loaded_by(*words: str) -> list[str]:
     "words",
     [
         ["--help"],
-        pytest.param(
-            ["process", "--help"],
-            marks=pytest.mark.xfail(reason="core_engine.kg.extractor imports the client, and with it openai"),
-        ),
+        ["process", "--help"],
+        ["estimate", "--help"],
         ["search", "--help"],
         ["rebuild", "--help"],
         ["doctor", "--help"],

@@ -13,7 +13,7 @@ from core_engine.embeddings.embedder import ENOUGH, Embedder
 from core_engine.errors import BadReply, LedgerError, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.values import DEAD
-from core_engine.llm.asker import Question
+from core_engine.llm.question import Question
 from core_engine.progress import Progress
 from core_engine.types import Batch, BatchItem, Chunk, ChunkTurn
 

@@ -17,8 +17,10 @@ import pytest
 from core_engine.errors import BadReply, LedgerError, ModelError, OverBudget, PassingFailure, ServiceRefused
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.rate_limiter import Lane, RateLimiter
-from core_engine.llm.asker import Answered, Asker, Office, Question
+from core_engine.llm.asker import Answered, Asker, Office
 from core_engine.llm.client import Capabilities, ChatReply, EmbeddingReply, Endpoint, SteppedDown
+from core_engine.llm.purse import Purse
+from core_engine.llm.question import Question
 from core_engine.llm.tokens import TokenCounter
 from core_engine.progress import Progress
 from core_engine.types import LLMCall, Usage
@@ -147,7 +149,7 @@ def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
                 run="run",
                 limiter=limiter or RateLimiter(),
                 pricer=pricer or PerToken(),
-                budget=budget,
+                purse=Purse(budget),
                 observers=[watch],
                 progress=Progress(),
                 slots=asyncio.Semaphore(slots),

@@ -1,0 +1,19 @@
+"""What one request is about. Light, so that who only says what to ask need not import the model's client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one request is about: its questions' numbers in order, the batch it belongs to, and why it is asked.
+
+    One that is not `patient` is tried only once more when it fails.
+    """
+
+    numbers: Sequence[int]
+    batch: str
+    purpose: str = "first"
+    patient: bool = True
