@@ -21,7 +21,7 @@ from cli import options
 from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.sources import load
-from cli.wiring import Parts, prices_of, remember_capabilities, wire
+from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
 from core_engine.ledger.ledger import Ledger
@@ -188,10 +188,16 @@ def _run(
     ]
     secrets += list(settings.headers.values())
     to_stderr(run, secrets, quiet=quiet, verbose=verbose)
+    ontology_of(settings)
+    prices_of(settings)
+    folder = settings.run_folder(run)
+    log_file = Path(settings.log_file) if settings.log_file else folder / "run.log"
+    _make_room("--home", settings.folder)
     with RunLock(settings.lock_path), Ledger(settings.ledger_path) as ledger:
         _ask_consent(settings, ledger)
-        folder = settings.run_folder(run)
-        handler = to_file(Path(settings.log_file) if settings.log_file else folder / "run.log", run, secrets)
+        _make_room("--output-dir", folder)
+        _make_room("--log-file", log_file.parent, log_file)
+        handler = to_file(log_file, run, secrets)
         try:
             if prepare:
                 plan = prepare(ledger, plan)
@@ -207,6 +213,18 @@ def _run(
         print(summary(report))
         print(f"  report     {folder / 'report.md'}")
     return code
+
+
+def _make_room(option: str, folder: Path, file: Path | None = None) -> None:
+    """Make a folder that a run will write into: better refused now than when the money is spent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "it is no file" if file and file.exists() and not file.is_file() else ""
+        reason = reason or ("" if os.access(folder, os.W_OK | os.X_OK) else "permission denied")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    if reason:
+        raise SettingsError(f"{file or folder} can't be written: {reason}: name another {option}")
 
 
 async def _work(
@@ -233,10 +251,19 @@ async def _work(
             await work(outcome, ledger, parts.pipeline, parts.projector, on_start=lambda loop: _on_signals(loop, parts))
     finally:
         await parts.close()
+    if outcome.ending.kind == "interrupted":
+        outcome.ending.message = _how_far(progress)
+        log.warning("%s", outcome.ending.message)
     remember_capabilities(parts)
     report = _report(settings, ledger, parts, outcome, {**parts.names, **stores})
     ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
     return report, outcome.exit_code
+
+
+def _how_far(progress: Progress) -> str:
+    done = min(progress.chunks_done, progress.to_buy)
+    more = "" if progress.planned else " and what was not read yet"
+    return f"stopped by hand: {done:,} chunks done, {progress.to_buy - done:,} left{more}; the same command goes on from here"
 
 
 def _report(
@@ -275,10 +302,7 @@ def _on_signals(loop: asyncio.AbstractEventLoop, parts: Parts) -> None:
         nonlocal asked
         asked += 1
         if asked == 1:
-            left = parts.progress.to_buy - parts.progress.chunks_done
-            log.warning(
-                "stopping: what is in flight is finished, %d chunks are left for the next run; again: stop now", left
-            )
+            log.warning("stopping: what is in flight is finished, the rest is left for the next run; again: stop now")
             parts.pipeline.stop("interrupted", "stopped by hand; the same command goes on from here")
         elif task:
             task.cancel()
