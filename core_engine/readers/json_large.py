@@ -6,7 +6,6 @@ for the items themselves.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,13 +15,13 @@ from core_engine.readers.formats import Items
 from core_engine.readers.json_scanner import Scanner, TooLarge
 from core_engine.readers.json_services import conversation
 from core_engine.readers.json_turns import (
-    TEXT_KEYS,
     TurnList,
     escaped,
     find_turns,
     metadata_of,
     title_of,
     turns_of,
+    words_of,
 )
 from core_engine.types import Mark, Place, Transcript, Turn
 
@@ -120,28 +119,12 @@ def _stretches(scanner: Scanner, pointer: str) -> Iterator[list[Any]]:
         held.append((item, length))
         size += length
         if size > parts.LARGEST:
-            at = _cut(held)
+            at = parts.where_to_cut((words_of(item), length) for item, length in held)
             yield [item for item, _ in held[:at]]
             held = held[at:]
             size = sum(length for _, length in held)
     if held:
         yield [item for item, _ in held]
-
-
-def _cut(held: list[tuple[Any, int]]) -> int:
-    size, best, lowest = 0, len(held), 1 << 32
-    for at, (item, length) in enumerate(held):
-        if size >= parts.LEAST and (found := _hash(item)) < lowest:
-            best, lowest = at, found
-        size += length
-    return max(1, best)
-
-
-def _hash(item: Any) -> int:
-    words = (
-        next((item[key] for key in TEXT_KEYS if isinstance(item.get(key), str)), "") if isinstance(item, dict) else ""
-    )
-    return zlib.crc32(words.encode("utf-8", "surrogatepass"))
 
 
 def _items(scanner: Scanner, pointer: str) -> Iterator[tuple[Any, int]]:

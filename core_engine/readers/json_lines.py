@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core_engine.errors import NotATranscript, Unreadable
+from core_engine.readers import parts
 from core_engine.readers.formats import Format, NumberedLines
 from core_engine.readers.json_services import conversation
 from core_engine.readers.json_turns import (
@@ -27,6 +28,7 @@ from core_engine.readers.json_turns import (
     title_of,
     turns_at,
     turns_of,
+    words_of,
 )
 from core_engine.readers.json_values import BrokenJSON, looks_like_json, parsed
 from core_engine.readers.ready_chunks import transcript_of_chunks
@@ -147,37 +149,61 @@ def _documents(records: Iterator[Record | Problem], kind: str) -> Iterator[Trans
             yield _strange(number)
             continue
         name = _named(value, DOCUMENT_KEYS) or ""
-        if name != group.name or not group.records:
+        if name != group.name or not (group.records or group.given):
             yield from group.closed(kind)
             group = _Group(name, again=seen.get(name))
             seen.setdefault(name, number)
         group.records.append(record)
+        group.size += _size(value)
+        if group.size > parts.LARGEST:
+            yield from group.part(kind)
     yield from group.closed(kind)
 
 
 @dataclass(slots=True)
 class _Group:
-    """The lines of one document; `again` is the line at which it was met before."""
+    """The lines of one document; `again` is the line at which it was met before.
+
+    One too large to be held comes in parts, which `given` counts.
+    """
 
     name: str
     records: list[Record] = field(default_factory=list)
     again: int | None = None
+    size: int = 0
+    given: int = 0
+
+    def part(self, kind: str) -> Iterator[Transcript | Problem]:
+        """The first part of what is held."""
+        at = parts.where_to_cut((words_of(value), _size(value)) for _, value in self.records)
+        rest = self.records[at:]
+        self.records = self.records[:at]
+        self.given += 1
+        yield from self._transcript(kind)
+        self.records = rest
+        self.size = sum(_size(value) for _, value in rest)
 
     def closed(self, kind: str) -> Iterator[Transcript | Problem]:
-        if not self.records:
-            return
+        """What is held, as the document or its last part."""
+        self.given += bool(self.given)
+        if self.records:
+            yield from self._transcript(kind)
+
+    def _transcript(self, kind: str) -> Iterator[Transcript | Problem]:
         number, _ = self.records[0]
         if self.again is not None:
             yield _again(self.name, number, self.again, len(self.records))
             return
-        if kind == "chunk":
-            transcript = transcript_of_chunks(self.name, self.records)
-        else:
-            transcript = _of_turns(self.name, self.records)
-        if transcript.turns:
-            yield transcript
-        else:
-            yield Problem("nothing is said in it", number)
+        made = transcript_of_chunks if kind == "chunk" else _of_turns
+        transcript = made(self.name, self.records)
+        if self.given:
+            transcript = replace(transcript, record=f"{self.name} part {self.given}".lstrip())
+        yield transcript if transcript.turns else Problem("nothing is said in it", number)
+
+
+def _size(value: dict[str, Any]) -> int:
+    """What a record takes, in characters, about."""
+    return len(words_of(value)) + 100
 
 
 def _of_turns(name: str, records: list[Record]) -> Transcript:

@@ -81,6 +81,12 @@ def is_turn(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(_first(item, TEXT_KEYS), str)
 
 
+def words_of(item: Any) -> str:
+    """The words of a turn; '' of what is none."""
+    words = _first(item, TEXT_KEYS) if isinstance(item, dict) else None
+    return words if isinstance(words, str) else ""
+
+
 def has_speaker_or_time(item: dict[str, Any]) -> bool:
     return _has(item, SPEAKER_KEYS) or _has(item, START_KEYS)
 

@@ -60,11 +60,8 @@ def _part(text: str, header: str, offset: int, line: int) -> Part:
 
 def moved(transcript: Transcript, part: Part, speaker: str | None) -> Transcript:
     """What was read from a part, at its places in the file; `speaker` goes on where the part names none at first."""
-    first = 0
-    if speaker is not None and any(turn.speaker for turn in transcript.turns):
-        while transcript.turns[first].speaker is None:
-            first += 1
-    turns = [_moved(turn, part, speaker if i < first else turn.speaker) for i, turn in enumerate(transcript.turns)]
+    first = next((i for i, turn in enumerate(transcript.turns) if turn.speaker), len(transcript.turns))
+    turns = (_moved(turn, part, speaker if i < first else turn.speaker) for i, turn in enumerate(transcript.turns))
     return replace(transcript, turns=tuple(turns))
 
 
@@ -82,6 +79,17 @@ def _place(place: Place, part: Part) -> Place:
     )
 
 
+def where_to_cut(items: Iterable[tuple[str, int]]) -> int:
+    """How many of the items, given by their words and sizes, the first part takes: cut as text is."""
+    size, best, lowest, count = 0, 0, 1 << 32, 0
+    for at, (words, length) in enumerate(items):
+        if size >= LEAST and (found := _hash(words)) < lowest:
+            best, lowest = at, found
+        size += length
+        count = at + 1
+    return best or count
+
+
 def line_ends(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
@@ -94,8 +102,12 @@ def _boundary(text: str, least: int, cut: str) -> int:
         if cut == "rows" and pattern is _LINE:
             found = _outside_quotes(text, found) or found
         if found:
-            return min(found, key=lambda at: zlib.crc32(text[at : at + _SEEN].encode("utf-8", "surrogatepass")))
+            return min(found, key=lambda at: _hash(text[at : at + _SEEN]))
     return LARGEST
+
+
+def _hash(words: str) -> int:
+    return zlib.crc32(words.encode("utf-8", "surrogatepass"))
 
 
 def _outside_quotes(text: str, found: list[int]) -> list[int]:
