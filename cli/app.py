@@ -16,6 +16,7 @@ from core_engine.errors import KGError, LedgerError, ServiceRefused, SettingsErr
 COMMANDS: dict[str, tuple[str, str]] = {
     "process": ("cli.process", "Turn transcripts into a graph and vectors: the main job."),
     "estimate": ("cli.estimate", "Say what a run would take, before anything is spent."),
+    "inspect": ("cli.inspect", "Show what is understood of a file."),
     "report": ("cli.reports", "Show what a run did and what it cost."),
     "runs": ("cli.reports", "List the runs of a workspace."),
     "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),

@@ -89,7 +89,7 @@ _SAMPLE = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """`code` is '' where it can't be told. `capitals` says whether the script has them, as names by rules need."""
+    """`code` is '' where it can't be told. `capitals` says whether the script has them."""
 
     code: str
     script: str
@@ -98,6 +98,11 @@ class Language:
     @property
     def name(self) -> str:
         return NAMES.get(self.code, "unknown")
+
+    @property
+    def names_by_rules(self) -> bool:
+        """Whether names can be told by their capitals. In German every noun has one."""
+        return self.capitals and self.code != "de"
 
 
 def language_of(texts: Iterable[str]) -> Language:
