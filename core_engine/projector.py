@@ -33,7 +33,7 @@ from core_engine.types import Chunk, GraphChanges, GraphCounts, Point, SparseVec
 log = logging.getLogger("kg.projector")
 
 _EVERY_S = 3.0
-_STALE_PAGE = 500
+_STALE_PAGE = 100  # what is derived is held in memory until it is committed
 _GRAPH_PAGE = 2_000
 _CHUNK_PAGE = 500
 _VECTOR_PAGE = 512
