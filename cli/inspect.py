@@ -181,7 +181,7 @@ def _in_words(one: Inspection) -> str:
 
 def _language_in_words(one: Inspection) -> str:
     name, script = one.language["name"], one.language["script"]
-    words = f"{name} in {script} script" if script else "no letters"
+    words = name if name == script else f"{name} in {script} script" if script else "no letters"
     if not script or one.language["names_by_rules"]:
         return words
     return f"{words}: names can't be told by rules here, a model can"

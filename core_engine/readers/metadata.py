@@ -188,7 +188,7 @@ def _named(source: Source) -> dict[str, str]:
         name = name[: language.start()]
     name = _VIDEO_ID.sub("", name)
     day = _day(name)
-    rest = _DATE.sub(" ", name).strip(_EDGES)
+    rest = _DATE.sub("", name).strip(_EDGES)
     if " " in rest and (day or name != stem(source.path.name)):
         # Names with blanks were written for people: `Board meeting 2026-01-12`.
         found["title"] = " ".join(rest.split())

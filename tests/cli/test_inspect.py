@@ -103,7 +103,7 @@ def test_a_guess_at_the_encoding_is_a_warning(kg):
 
 def test_a_script_without_capitals_is_told(kg):
     talk(kg, "a.txt", "王伟：大家好，我们现在开始开会。\n李娜：好的，资料都准备好了。\n王伟：那就开始吧。\n")
-    assert "Chinese in Chinese script: names can't be told by rules here" in kg("inspect", "a.txt").out
+    assert "Chinese: names can't be told by rules here" in kg("inspect", "a.txt").out
 
 
 def test_each_file_of_an_archive_is_told(kg):
