@@ -36,6 +36,7 @@ class Ledger:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._failed: BaseException | None = None
         self._closed = False
+        self._readers: list[sqlite3.Connection] = []  # idle; appending and popping are atomic
         _make_private(path)
         try:
             db = _connect(path)
@@ -56,6 +57,8 @@ class Ledger:
         """Wait until everything handed in is committed, then close."""
         if not self._closed:
             self._closed = True
+            while self._readers:
+                self._readers.pop().close()
             self._jobs.put(None)
             self._thread.join()
 
@@ -83,14 +86,25 @@ class Ledger:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that sees one moment of the ledger until it is given back, while others write."""
-        db = _connect(self.path, readonly=True)
+        # Given back, a connection waits for the next reader: opening one takes longer than most of what is read.
+        try:
+            db = self._readers.pop()
+        except IndexError:
+            db = _connect(self.path, readonly=True)
         try:
             db.execute("BEGIN")
             yield db
+            db.execute("ROLLBACK")
         except sqlite3.Error as error:
-            raise _explained(self.path, error) from error
-        finally:
             db.close()
+            raise _explained(self.path, error) from error
+        except BaseException:
+            db.close()
+            raise
+        if self._closed:
+            db.close()
+        else:
+            self._readers.append(db)
 
     # --- the writer thread ------------------------------------------------------------------------------------------
 
@@ -168,7 +182,7 @@ class _Job:
 
 
 def _make_private(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

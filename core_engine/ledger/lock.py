@@ -56,7 +56,7 @@ class RunLock:
     """Holds a workspace for one run. Raises WorkspaceLocked, naming the holder, if another run has it."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = path.open("a+", encoding="utf-8")
         if not _lock_soon(self._file):
             holder = _holder(path)

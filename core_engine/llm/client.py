@@ -22,6 +22,7 @@ from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooL
 from core_engine.settings import without_credentials
 from core_engine.types import Usage
 
+_AT_MOST = re.compile(r"at most (\d{2,7})\b")  # "max_tokens is too large: … supports at most 4096 completion tokens"
 FORMATS = ("json_schema", "json_object", "text")
 _MOST_TOKENS = 20_000_000  # more in one request than any model takes: a slip in the server's books
 
@@ -54,16 +55,16 @@ class Capabilities:
     response_format: str = "json_schema"
     dropped: set[str] = field(default_factory=set)
     max_tokens_name: str = "max_completion_tokens"
+    max_output: int | None = None  # the longest reply that the model gives, where it said so
 
     def to_json(self) -> str:
-        return orjson.dumps(
-            {"format": self.response_format, "dropped": sorted(self.dropped), "max": self.max_tokens_name}
-        ).decode()
+        said = {"format": self.response_format, "dropped": sorted(self.dropped), "max": self.max_tokens_name}
+        return orjson.dumps(said | {"output": self.max_output}).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Capabilities:
         said = orjson.loads(text)
-        return cls(said["format"], set(said["dropped"]), said["max"])
+        return cls(said["format"], set(said["dropped"]), said["max"], said.get("output"))
 
     def said(self) -> str:
         """In words for the report; '' when nothing had to be stepped down."""
@@ -74,6 +75,8 @@ class Capabilities:
             parts.append("without " + ", ".join(sorted(self.dropped)))
         if self.max_tokens_name != "max_completion_tokens":
             parts.append(f"{self.max_tokens_name} for max_completion_tokens")
+        if self.max_output is not None:
+            parts.append(f"replies of at most {self.max_output:,} tokens")
         return "; ".join(parts)
 
 
@@ -160,7 +163,7 @@ class Client:
         arguments: dict[str, Any] = {
             "model": end.model,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
-            can.max_tokens_name: max_tokens,
+            can.max_tokens_name: min(max_tokens, can.max_output or max_tokens),
             "temperature": end.temperature,
             "reasoning_effort": end.reasoning_effort,
             "seed": end.seed,
@@ -279,6 +282,9 @@ class Client:
                 return f"does not take that response format: {can.response_format} from now on"
         asked = next((name for name in ("max_completion_tokens", "max_tokens") if name in arguments), None)
         if asked and asked in said:
+            if most := _AT_MOST.search(text):
+                can.max_output = int(most[1])
+                return f"gives replies of at most {most[1]} tokens: none longer is asked for from now on"
             if asked == "max_completion_tokens":
                 can.max_tokens_name = "max_tokens"
             else:

@@ -317,6 +317,20 @@ async def test_two_requests_that_are_refused_at_once_step_down_once(client, serv
     assert (await chat(client)).text == "hello"
 
 
+async def test_a_model_that_gives_shorter_replies_is_asked_for_no_longer_ones(client, server):
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        if body["max_completion_tokens"] > 400:
+            said = "max_completion_tokens is too large: 500. This model supports at most 400 completion tokens."
+            return 400, {}, json.dumps(refusal(said, param="max_completion_tokens")).encode()
+        return 200, {}, json.dumps(reply()).encode()
+
+    server.answer = answer
+    assert isinstance(await failure(client), SteppedDown)
+    assert (await chat(client)).text == "hello"
+    assert client.capabilities.max_output == 400
+    assert Capabilities.from_json(client.capabilities.to_json()) == client.capabilities
+
+
 async def test_a_refusal_of_something_else_is_no_reason_to_step_down(client, server):
     server.always(refusal("messages: too many", param="messages"), 400)
     assert isinstance(await failure(client), BadReply)
