@@ -10,10 +10,24 @@ import zlib
 from collections.abc import Iterator
 
 # Not after initials and titles ("J. Smith", "the U.S. market", "Mr. Li"): a name must not be torn apart.
-_ABBREVIATIONS = ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Sr", "Jr", "vs", "No", "e.g", "i.e")
-_STOP = r"\.(?<![A-Z]\.)" + "".join(rf"(?<!\b{re.escape(word)}\.)" for word in _ABBREVIATIONS)
+_ABBREVIATIONS = (
+    "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Sr", "Jr", "vs", "No", "e.g", "i.e",
+    "Hr", "Fr", "Nr", "Str", "bzw", "ca", "z.B", "d.h", "u.a",  # German
+    "Mme", "Mlle", "Sra", "Srta", "Ud", "Uds", "núm", "sig", "dott", "ing", "dhr", "mevr",  # French to Dutch
+    "г", "ул", "им", "т.е", "т.к", "проф",  # Russian
+)  # fmt: skip
+_STOP = r"\.(?<![A-ZÀ-ÖØ-ÞА-ЯΑ-Ω]\.)" + "".join(rf"(?<!\b{re.escape(word)}\.)" for word in _ABBREVIATIONS)
+# Thai, Lao, Burmese and Khmer part their phrases, and not their words, by spaces.
+_PHRASING = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+# One pattern for all languages, and no look at which of them it is: where a text is cut must depend on nothing but the
+# words around the cut.
 _SENTENCE_END = re.compile(
-    rf"(?:[?!…]|{_STOP})[.?!…]{{0,9}}+[\"'”’»)\]]{{0,4}}+\s++|[。！？]++[」』”’）]{{0,4}}+\s*+|\n\s*+"
+    # Latin, Cyrillic, Greek (whose question mark is a semicolon), Arabic and Hebrew: a stop, and a space behind it
+    rf"(?:[?!…؟\u037e]|;(?<=[\u0370-\u03ff\u1f00-\u1fff];)|{_STOP})[.?!…؟]{{0,9}}+[\"'”’»)\]]{{0,4}}+\s++"
+    # Chinese, Japanese, Indian scripts, Urdu, Armenian, Ethiopic, Burmese, Khmer: the stop alone
+    r"|[。！？｡।॥۔։።፧။។៕]++[」』”’）〉》】]{0,4}+\s*+"
+    rf"|[ \u200b](?<=[{_PHRASING}].)[ \u200b]*+(?=[{_PHRASING}])"
+    r"|\n\s*+"
 )
 _WORD = re.compile(r"(\S++)\s++")
 _JOINERS = "\u200d\ufe0e\ufe0f"
