@@ -13,12 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.corpus import Corpus, chunks, raw_texts, shared
+from tests.benchmarks.corpus import Corpus, chunks, raw_texts, vocabulary
 from tests.benchmarks.running import Ran, Table, import_mb, kg, surroundings
 from tests.openai_server.fixture import Server, start
 
 _QUICK = 1_000
-_VOCABULARY = "fb374d419588a4632f3f557e76b4b70aebbca790"  # o200k_base, as tiktoken names the file
 _MODEL = ("--max-concurrent", 20, "--batch-size", 10)
 
 
@@ -69,19 +68,19 @@ def model(folder: Path, corpus: Corpus) -> None:
 
 
 def tokens(folder: Path, corpus: Corpus) -> None:
-    vocabulary = _vocabulary()
-    if vocabulary:
-        os.environ["TIKTOKEN_CACHE_DIR"] = str(vocabulary)
-    with start(tokens="tiktoken" if vocabulary else "characters", keep_requests=100) as server:
+    cache = vocabulary()
+    if cache:
+        os.environ["TIKTOKEN_CACHE_DIR"] = str(cache)
+    with start(tokens="tiktoken" if cache else "characters", keep_requests=100) as server:
         ran = kg(
             "process", corpus.path, *_MODEL, "-w", "tokens", "--vector-store", "none", folder=folder, **_env(server)
         )
         bodies = [each["body"] for each in server.requests() if "chat" in each["path"]]
-    count = _counter(vocabulary)
+    count = _counter(exact=cache is not None)
     raw = sum(map(count, raw_texts(corpus)))
     said = ran.report["tokens"]
     static = {str(body["messages"][0]["content"]) for body in bodies}
-    table = Table("Tokens, cleaning on, " + ("by tiktoken's o200k_base" if vocabulary else "by characters / 4"))
+    table = Table("Tokens, cleaning on, " + ("by tiktoken's o200k_base" if cache else "by characters / 4"))
     table.at_most("prompt tokens / tokens of the raw chunks", said["prompt"] / raw, 1.45)
     table.at_most("prompt tokens", said["prompt"])
     table.at_most("of them billed as cached", said["cached"])
@@ -107,15 +106,8 @@ def _env(server: Server) -> dict[str, str]:
     return {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
 
 
-def _vocabulary() -> Path | None:
-    """The folder with tiktoken's vocabulary, if it is on disk: TIKTOKEN_CACHE_DIR, or beside the shared data."""
-    data = shared()
-    folders = [Path(os.environ.get("TIKTOKEN_CACHE_DIR", "/nowhere")), *([data.parent / "vocab"] if data else [])]
-    return next((folder for folder in folders if (folder / _VOCABULARY).is_file()), None)
-
-
-def _counter(vocabulary: Path | None) -> Any:
-    if vocabulary is None:
+def _counter(*, exact: bool) -> Any:
+    if not exact:
         return lambda text: (len(text) + 3) // 4
     import tiktoken
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 CHUNKS = 8_834
 _LARGE = Path("transcripts") / "large"
+_O200K = "fb374d419588a4632f3f557e76b4b70aebbca790"  # as tiktoken names the file
 
 # QMSum's chunks: characters at these shares of them, turns a chunk, chunks a meeting. A fourth of a chunk is noise.
 _SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -49,6 +50,14 @@ def shared() -> Path | None:
     given = os.environ.get("KG_SHARED_DATA")
     folder = Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "data"
     return folder if (folder / _LARGE).is_dir() else None
+
+
+def vocabulary() -> Path | None:
+    """The folder with tiktoken's o200k_base, where it is on disk: TIKTOKEN_CACHE_DIR, or beside the shared data."""
+    data = shared()
+    given = os.environ.get("TIKTOKEN_CACHE_DIR")
+    folders = [*([Path(given)] if given else []), *([data.parent / "vocab"] if data else [])]
+    return next((folder for folder in folders if (folder / _O200K).is_file()), None)
 
 
 def chunks(folder: Path, limit: int | None = None) -> Corpus:
