@@ -120,7 +120,8 @@ def _add(one: Inspection, transcript: Transcript, languages: Counter[Language]) 
         if turn.speaker is not None:
             one.speakers[turn.speaker] = one.speakers.get(turn.speaker, 0) + 1
         one.first = min((t for t in (one.first, turn.start) if t is not None), default=None)
-        one.last = max((t for t in (one.last, turn.start, turn.end) if t is not None), default=None)
+        times = (one.last, turn.start, turn.end, *(mark.start for mark in turn.marks))
+        one.last = max((time for time in times if time is not None), default=None)
     language = language_of(turn.text for turn in transcript.turns[:_SAMPLE])
     languages[language] += sum(len(turn.text) for turn in transcript.turns)
     one.warnings += transcript.warnings
