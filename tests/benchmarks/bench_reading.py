@@ -1,4 +1,4 @@
-"""Reads and cuts a large file of each of the six big formats: seconds, and peak memory of the process that did it.
+"""Reads and cuts a large file of each of the six big formats, and CSV: seconds, and peak memory of the process that did it.
 
     python -m tests.benchmarks.bench_reading [--megabytes 100] [--formats text,json] [--growth]
 
@@ -77,6 +77,11 @@ def lines() -> Iterator[str]:
         yield json.dumps({"id": f"m{n}", "title": f"Meeting {n}", "turns": turns}) + "\n"
 
 
+def table() -> Iterator[str]:
+    yield "start,speaker,text\r\n"
+    yield from (f'{n * 3},{PEOPLE[n % 4]},"{said(n)}"\r\n' for n in count())
+
+
 MAKERS: dict[str, tuple[str, Callable[[], Iterator[str]], str]] = {
     "text": ("txt", text, ""),
     "markdown": ("md", markdown, ""),
@@ -84,6 +89,7 @@ MAKERS: dict[str, tuple[str, Callable[[], Iterator[str]], str]] = {
     "webvtt": ("vtt", vtt, ""),
     "json": ("json", segments, "\n]}\n"),
     "jsonl": ("jsonl", lines, ""),
+    "csv": ("csv", table, ""),
 }
 
 
