@@ -11,6 +11,7 @@ from core_engine.readers.json_lines import begins_with_records
 from core_engine.readers.json_services import conversation
 from core_engine.readers.json_turns import find_turns, metadata_of, prose_of, title_of, turns_of
 from core_engine.readers.json_values import BrokenJSON, looks_like_json, parsed
+from core_engine.readers.speaker_names import named, names_in
 from core_engine.types import Transcript, Turn
 
 _PROSE_AT_LEAST = 200
@@ -36,6 +37,7 @@ def read(document: Document) -> Transcript:
         raise Unreadable(document.shown, "nothing is said in it")
     if not isinstance(value, dict):
         return Transcript(turns, warnings=warnings)
+    turns = named(turns, names_in(value))
     return Transcript(turns, title=title_of(value), metadata=metadata_of(value, ("title",)), warnings=warnings)
 
 

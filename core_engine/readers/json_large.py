@@ -23,6 +23,7 @@ from core_engine.readers.json_turns import (
     turns_of,
     words_of,
 )
+from core_engine.readers.speaker_names import named, names_in
 from core_engine.types import Mark, Place, Transcript, Turn
 
 _FIRST = 20
@@ -102,11 +103,12 @@ def _places(scanner: Scanner) -> Iterator[int]:
 def _parts(scanner: Scanner, pointer: str, outline: Any) -> Iterator[Transcript]:
     title = title_of(outline) if isinstance(outline, dict) else None
     metadata = metadata_of(outline, ("title",)) if isinstance(outline, dict) else {}
+    names = names_in(outline)
     first = 0
     for number, items in enumerate(_stretches(scanner, pointer), 1):
         turns, warnings = turns_of(TurnList(items, pointer))
         if turns:
-            turns = tuple(_moved(turn, pointer, first) for turn in turns)
+            turns = named(tuple(_moved(turn, pointer, first) for turn in turns), names)
             yield Transcript(turns, f"part {number}", title, metadata, warnings=warnings)
         first += len(items)
 

@@ -32,6 +32,7 @@ from core_engine.readers.json_turns import (
 )
 from core_engine.readers.json_values import BrokenJSON, looks_like_json, parsed
 from core_engine.readers.ready_chunks import transcript_of_chunks
+from core_engine.readers.speaker_names import named, names_in
 from core_engine.types import Place, Problem, Transcript
 
 LONGEST_LINE = 64 << 20
@@ -234,6 +235,7 @@ def _one_a_line(records: Iterator[Record | Problem]) -> Iterator[Transcript | Pr
             continue
         seen[name] = number
         metadata = metadata_of(value, ("id", "title"))
+        turns = named(turns, names_in(value))
         yield Transcript(turns, name, title_of(value), metadata, warnings=warnings)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from core_engine.readers.languages import language_code
 from core_engine.readers.side_files import FOLDER, SPEAKERS, SideFile, side_files, stem
 from core_engine.readers.sources import Source
+from core_engine.readers.speaker_names import label_key, named
 from core_engine.types import Transcript
 
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)(?:T\d{4,6}Z?)?")
@@ -43,11 +44,7 @@ class About:
         metadata = {**self.far, **_standard(transcript.metadata), **self.near}
         title = self.near.get("title") or transcript.title or self.far.get("title")
         metadata.pop("title", None)
-        turns = transcript.turns
-        if self.speakers:
-            names = {who: self.speakers.get(_key(who), who) for who in {turn.speaker for turn in turns} if who}
-            turns = tuple(replace(turn, speaker=names[turn.speaker]) if turn.speaker else turn for turn in turns)
-        return replace(transcript, turns=turns, title=title, metadata=metadata)
+        return replace(transcript, turns=named(transcript.turns, self.speakers), title=title, metadata=metadata)
 
 
 def about(source: Source) -> About:
@@ -98,17 +95,10 @@ def _names(table: Mapping[str, Any], side: SideFile, warnings: list[str]) -> dic
     found = {}
     for label, name in table.items():
         if isinstance(name, str) and name.strip():
-            found[_key(label)] = " ".join(name.split())
+            found[label_key(label)] = " ".join(name.split())
         else:
             warnings.append(f"{side.shown}:{_line(side, label)}: the name of {label!r} is no text; left out")
     return found
-
-
-def _key(label: str) -> str:
-    """What `Speaker 0`, `SPEAKER_00`, `spk_0` and `0` have in common."""
-    words = re.sub(r"[\s_-]+", " ", label).strip().casefold()
-    number = re.fullmatch(r"(?:speaker|spk)? ?0*(\d+)", words)
-    return number[1] if number else words
 
 
 def _plain(content: dict[str, Any], side: SideFile, warnings: list[str]) -> dict[str, str]:

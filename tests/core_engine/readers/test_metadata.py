@@ -95,6 +95,20 @@ def test_what_the_file_says_is_told_under_its_usual_names(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "speakers",
+    ['{"0": "Ann Lee", "1": "Bob"}', '{"Speaker 0": {"name": "Ann Lee"}, "SPEAKER_01": {"name": "Bob"}}',
+     '[{"id": 0, "name": "Ann  Lee"}, {"id": "spk_1", "name": "Bob"}]'],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_the_file_itself_may_name_its_speakers(tmp_path, name, speakers):
+    turns = (
+        '[{"speaker": 0, "text": "Hi."}, {"speaker": "SPEAKER_01", "text": "Ho."}, {"speaker": "Cleo", "text": "Ha."}]'
+    )
+    transcript = transcript_at(tmp_path / name, f'{{"id": "m", "speakers": {speakers}, "turns": {turns}}}\n')
+    assert [turn.speaker for turn in transcript.turns] == ["Ann Lee", "Bob", "Cleo"]
+
+
 # --- side files -----------------------------------------------------------------------------------------------------
 
 META = """

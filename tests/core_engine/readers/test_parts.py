@@ -5,6 +5,7 @@ import tracemalloc
 
 import pytest
 
+from core_engine.chunking.cut import cut
 from core_engine.readers import parts
 from core_engine.readers.parts import Part
 from core_engine.readers.registry import fingerprint, read
@@ -131,6 +132,18 @@ def test_a_part_goes_on_with_the_speaker_of_the_one_before(tmp_path, small_parts
     several = transcripts_of(tmp_path, "a.txt", text(90) + f"Ann Lee: {paragraphs}")
     assert len(several) > 2
     assert {turn.speaker for turn in several[-1].turns} == {"Ann Lee"}
+
+
+def test_a_turn_of_100_000_words_is_cut_with_its_places(tmp_path):
+    content = "Bob: Hi.\nAnn: " + " ".join(f"word{n}" for n in range(100_000)) + "\nBob: Ho.\nAnn: Well.\n"
+    (transcript,) = transcripts_of(tmp_path, "a.txt", content)
+    chunks = cut("d", transcript.turns)
+    assert len(chunks) > 500
+    at = 0
+    for turn in (turn for chunk in chunks for turn in chunk.turns):
+        assert content[turn.offset : turn.offset + len(turn.raw)] == turn.raw
+        assert turn.offset >= at
+        at = turn.offset + len(turn.raw)
 
 
 def test_a_line_without_an_end_is_cut_between_words(small_parts):
