@@ -43,9 +43,7 @@ def test_broken_utf16_names_its_line(tmp_path):
 
 
 def test_a_json_line_in_a_wrong_encoding_is_a_problem_and_the_rest_is_read(tmp_path):
-    lines = (
-        b'{"speaker": "Ann", "text": "H\xc3\xad \xc3\xa9."}\n{"speaker": "Bob", "text": "Caf\xe9"}\n{"speaker": "Bob", "text": "Ho."}\n'
-    )
+    lines = b'{"speaker": "Ann", "text": "H\xc3\xad \xc3\xa9."}\n{"speaker": "Bob", "text": "Caf\xe9"}\n{"speaker": "Bob", "text": "Ho."}\n'
     problem, transcript = items_of(tmp_path, "a.jsonl", lines)
     assert (problem.reason, problem.line, problem.column) == ("byte 0xE9 is not UTF-8", 2, 32)
     assert len(transcript.turns) == 2
