@@ -361,6 +361,9 @@ async def test_the_first_request_goes_alone_and_the_others_follow_together(desk)
     await _until(lambda: one.client.in_flight)
     await asyncio.sleep(0.02)
     assert one.client.in_flight == 1
+    first, one.client.gate = one.client.gate, asyncio.Event()
+    first.set()
+    await _until(lambda: one.client.in_flight > 1)
     one.client.gate.set()
     await asyncio.gather(*asking)
     assert one.client.peak > 1
