@@ -83,11 +83,6 @@ def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error:
     )
 
 
-def judge(db: sqlite3.Connection, call: str, verdict: str) -> None:
-    """Note that the reply was parsed, and what came of it: '' valid, `repaired: …`, or why it is invalid."""
-    db.execute("UPDATE call SET parsed = 1, verdict = ? WHERE id = ?", (verdict, call))
-
-
 def abandon_sent(db: sqlite3.Connection) -> int:
     """Calls that a dead run sent and never heard of: their answer is unknown, and may be billed."""
     return db.execute("UPDATE call SET status = 'unknown' WHERE status = 'sent'").rowcount

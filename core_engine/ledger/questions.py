@@ -172,16 +172,6 @@ def release(db: sqlite3.Connection, run: str | None = None) -> int:
     ).rowcount
 
 
-def open_questions(db: sqlite3.Connection, numbers: Sequence[int]) -> set[int]:
-    """Which of these are neither answered nor dead."""
-    return {
-        no
-        for no in numbers
-        if (row := db.execute("SELECT state FROM question WHERE no = ?", (no,)).fetchone())
-        and row[0] in {OPEN, CLAIMED}
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A question that failed for good, and the chunk that waits for it. `reply` is as it came, if one came."""

@@ -83,14 +83,6 @@ def changed_units(
         yield rows
 
 
-def pending_units(db: sqlite3.Connection, store: int) -> int:
-    """Units that changed since the store last caught up (0 almost always means: nothing to write)."""
-    row = db.execute(
-        "SELECT count(*) FROM unit u JOIN store s ON s.no = ? WHERE u.changed > s.synced", (store,)
-    ).fetchone()
-    return int(row[0])
-
-
 def mark_written(
     db: sqlite3.Connection, store: int, kind: int, written: Iterable[tuple[bytes, bytes]], deleted: Iterable[bytes]
 ) -> None:
