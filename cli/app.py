@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dead-letters": ("cli.mend", "List what failed for good, and why."),
     "retry": ("cli.process", "Ask again about what failed."),
     "rebuild": ("cli.mend", "Make the stores again from the ledger, for free."),
+    "verify": ("cli.keep", "Compare the stores with the ledger, and say what is off."),
+    "backup": ("cli.keep", "Copy the ledger into one file, also while a run is on."),
+    "vacuum": ("cli.keep", "Give back the space of what was deleted."),
     "config": ("cli.setup", "Show each setting and where it comes from."),
     "doctor": ("cli.setup", "Check keys, endpoints and stores before a night's run."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import shutil
@@ -227,6 +228,25 @@ def _empty(settings: Settings, ledger: Ledger, dimensions: int | None) -> None:
     for role, used in (("graph", settings.graph_store_used), ("vectors", settings.vector_store_used)):
         if used not in {"embedded", "none"}:
             ledger.write(overview.distrust, role)
+    asyncio.run(_sweep(settings, ledger, dimensions))
+
+
+async def _sweep(settings: Settings, ledger: Ledger, dimensions: int | None) -> None:
+    """Take out of a server what this ledger never wrote there: it may be older than the store (a backup)."""
+    from cli.wiring import graph_store_of, vector_store_of
+    from core_engine.strays import sweep_graph, sweep_vectors
+
+    swept = 0
+    async with contextlib.AsyncExitStack() as closing:
+        with ledger.reading() as db:
+            if settings.graph_store_used == "neo4j" and (graph := graph_store_of(settings)):
+                closing.push_async_callback(graph.close)
+                swept += await sweep_graph(db, graph)
+            if settings.vector_store_used == "qdrant" and (vectors := vector_store_of(settings, dimensions)):
+                closing.push_async_callback(vectors.close)
+                swept += await sweep_vectors(db, vectors)
+    if swept:
+        log.info("%d units that the ledger does not know are taken out", swept)
 
 
 def _remove(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -44,6 +44,15 @@ class GraphStore(Protocol):
     async def neighbours(self, entity_id: str, limit: int) -> list[tuple[RelationshipRow, EntityRow]]:
         """The relationships of an entity, heaviest first, each with the entity at its other end."""
 
+    async def look(self) -> StoreMark | None:
+        """Connect without changing anything; None where nothing of this workspace is there."""
+
+    def ids(self, kind: str) -> AsyncIterator[list[str]]:
+        """The ids of all `documents`, `entities`, `chunks` or `relationships` of this workspace, in pages."""
+
+    async def read(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of the ids that are there, with the fields of `dump.FIELDS`; `mentions`, `statements` by chunk."""
+
     async def close(self) -> None: ...
 
 
@@ -72,6 +81,15 @@ class VectorStore(Protocol):
 
     async def search(self, sparse: SparseVector, dense: Sequence[float] | None, limit: int) -> list[Hit]:
         """Best first; with a dense vector too, both rankings fused by reciprocal rank."""
+
+    async def look(self) -> StoreMark | None:
+        """Connect without changing anything; None where no collection of ours is there."""
+
+    def ids(self) -> AsyncIterator[list[str]]:
+        """The ids of all points but the store's own mark, in pages."""
+
+    async def read(self, ids: Sequence[str]) -> list[Point]:
+        """Those of the points that are there; cosine stores give dense vectors of length 1."""
 
     async def close(self) -> None: ...
 

@@ -22,13 +22,14 @@ from typing import Any, Protocol
 import orjson
 
 from core_engine.chunking.serial import unpack_turns
+from core_engine.embeddings.points import SparseEncoder, point
 from core_engine.errors import KGError, StoreError
 from core_engine.ledger import graph, rows, stores
 from core_engine.ledger.documents import load_chunks
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_id
 from core_engine.ports import GraphStore, VectorStore
-from core_engine.types import Chunk, GraphChanges, GraphCounts, Point, SparseVector, StoreMark
+from core_engine.types import Chunk, GraphChanges, GraphCounts, Point, StoreMark
 
 log = logging.getLogger("kg.projector")
 
@@ -59,10 +60,6 @@ class Deriver(Protocol):
 
     def together(self, ledger: Ledger) -> int:
         """Derive the rules' answers, which depend on the whole workspace; the number of chunks that changed."""
-
-
-class SparseEncoder(Protocol):
-    def document(self, text: str) -> SparseVector: ...
 
 
 @dataclass(slots=True)
@@ -403,22 +400,7 @@ class Projector:
 
     def _point(self, key: bytes, document: str, label: str, seq: int, turns: bytes, vector: bytes | None) -> Point:
         chunk = Chunk(to_id(key), document, seq, unpack_turns(turns))
-        return Point(
-            id=chunk.id,
-            sparse=self._sparse.document(chunk.text),
-            dense=vector,
-            payload={
-                "id": chunk.id,
-                "workspace": self._workspace,
-                "document_id": document,
-                "document": label,
-                "chunk_index": seq,
-                "text": chunk.text,
-                "speakers": list(chunk.speakers),
-                "start": chunk.start,
-                "end": chunk.end,
-            },
-        )
+        return point(self._workspace, chunk, label, self._sparse, vector)
 
     async def _delete_points(self, store: VectorStore, number: int, keys: Sequence[bytes]) -> None:
         written = self.result.vectors

@@ -65,6 +65,12 @@ def clock(db: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def unit_keys(db: sqlite3.Connection, kind: int) -> Iterator[bytes]:
+    """The keys of a kind's units, whether they still exist or not."""
+    for row in db.execute("SELECT key FROM unit WHERE kind = ?", (kind,)):
+        yield row[0]
+
+
 def changed_units(
     db: sqlite3.Connection, store: int, kind: int, after: int, upto: int, page: int
 ) -> Iterator[list[tuple[bytes, bytes | None]]]:

@@ -135,8 +135,21 @@ class Engine:
         return _DONE
 
     def retrieve(self, name: str, body: Json) -> list[Json]:
-        records = self._get(name).shard.retrieve(body["ids"], with_payload=True, with_vector=False)
-        return [{"id": str(r.id), "payload": r.payload} for r in records]
+        vectors = bool(body.get("with_vector"))
+        records = self._get(name).shard.retrieve(body["ids"], with_payload=True, with_vector=vectors)
+        return [_shown(record) for record in records]
+
+    def scroll(self, name: str, body: Json) -> Json:
+        records, following = self._get(name).shard.scroll(
+            edge.ScrollRequest(
+                offset=body.get("offset"),
+                limit=body["limit"],
+                filter=_filter(body.get("filter")),
+                with_payload=bool(body.get("with_payload")),
+                with_vector=bool(body.get("with_vector")),
+            )
+        )
+        return {"points": list(map(_shown, records)), "next_page_offset": following and str(following)}
 
     def count(self, name: str, body: Json) -> Json:
         request = edge.CountRequest(exact=body.get("exact", True), filter=_filter(body.get("filter")))
@@ -166,6 +179,15 @@ class Engine:
 
 
 _DONE = {"operation_id": 0, "status": "completed"}
+
+
+def _shown(record: edge.Record) -> Json:
+    vectors = record.vector or {}
+    as_json = {
+        name: {"indices": held.indices, "values": held.values} if isinstance(held, edge.SparseVector) else held
+        for name, held in vectors.items()
+    }
+    return {"id": str(record.id), "payload": record.payload, "vector": as_json}
 
 
 def _vectors(named: Any) -> Any:

@@ -60,6 +60,7 @@ ROUTES: list[tuple[str, re.Pattern[str], Answer]] = [
         ("PUT", r"/collections/([^/]+)/index", lambda e, n, b: e.index(n, b)),
         ("PUT", r"/collections/([^/]+)/points", lambda e, n, b: e.upsert(n, b)),
         ("POST", r"/collections/([^/]+)/points", lambda e, n, b: e.retrieve(n, b)),
+        ("POST", r"/collections/([^/]+)/points/scroll", lambda e, n, b: e.scroll(n, b)),
         ("POST", r"/collections/([^/]+)/points/delete", lambda e, n, b: e.delete(n, b)),
         ("POST", r"/collections/([^/]+)/points/count", lambda e, n, b: e.count(n, b)),
         ("POST", r"/collections/([^/]+)/points/query/batch", lambda e, n, b: e.query_batch(n, b)),

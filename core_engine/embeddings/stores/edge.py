@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import qdrant_edge as edge
 
@@ -19,6 +21,7 @@ from core_engine.types import Hit, Point, SparseVector, StoreMark
 
 # Points are handed to the engine as lists of floats, eight times their size: so many at once, and no more.
 _AT_ONCE = 500
+_IDS_A_PAGE = 10_000
 
 # On a full disk the engine does not fail: writing to its mapped files kills the process (SIGBUS). So room is looked for
 # before each write: so much in any case, and three times what comes (log, vectors, payload).
@@ -113,6 +116,33 @@ class EdgeVectorStore:
         payloads = {str(r.id): r.payload or {} for r in records}
         return [Hit(point_id, score, payloads[point_id]) for point_id, score in best]
 
+    async def look(self) -> StoreMark | None:
+        await self.close()
+        with self._explained("opening"):
+            self._mark = read_mark(self._mark_file)
+            if self._mark is None or not self._points.is_dir():
+                return None
+            self._shard = edge.EdgeShard.load(str(self._points))
+        return self._mark
+
+    async def ids(self) -> AsyncIterator[list[str]]:
+        shard, _ = self._opened()
+        after = None
+        more = True
+        while more:
+            with self._explained("reading"):
+                asked = edge.ScrollRequest(offset=after, limit=_IDS_A_PAGE, with_payload=False, with_vector=False)
+                records, after = shard.scroll(asked)
+            more = after is not None
+            if records:
+                yield [str(record.id) for record in records]
+
+    async def read(self, ids: Sequence[str]) -> list[Point]:
+        shard, _ = self._opened()
+        with self._explained("reading"):
+            records = shard.retrieve(list(ids), with_payload=True, with_vector=True)
+        return [_as_point(record) for record in records]
+
     async def close(self) -> None:
         shard, self._shard = self._shard, None
         if shard is not None:
@@ -195,6 +225,17 @@ class EdgeVectorStore:
 
 def _edge_sparse(vector: SparseVector) -> edge.SparseVector:
     return edge.SparseVector(list(vector.indices), list(vector.values))
+
+
+def _as_point(record: edge.Record) -> Point:
+    held: dict[str, Any] = record.vector if isinstance(record.vector, dict) else {}
+    words, dense = held.get(SPARSE), held.get(DENSE)
+    return Point(
+        id=str(record.id),
+        sparse=SparseVector(tuple(words.indices), tuple(words.values)) if words else SparseVector((), ()),
+        dense=struct.pack(f"<{len(dense)}f", *dense) if dense else None,
+        payload=record.payload or {},
+    )
 
 
 def _size(point: Point) -> int:

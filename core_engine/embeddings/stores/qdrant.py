@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from qdrant_client import AsyncQdrantClient, models
@@ -27,6 +28,8 @@ _NO_MARK = models.Filter(must_not=[models.HasIdCondition(has_id=[_MARK_ID])])
 _POINTS_A_REQUEST = 256
 _BYTES_A_REQUEST = 4_000_000
 _IN_FLIGHT = 4
+_IDS_A_PAGE = 5_000
+_READ_AT_ONCE = 256
 _TIMEOUT_S = 30
 
 
@@ -131,6 +134,49 @@ class QdrantVectorStore:
         records = await self._patient.make(client.retrieve, self._collection, ids, with_payload=True)
         payloads = {str(r.id): r.payload or {} for r in records}
         return [Hit(point_id, score, payloads[point_id]) for point_id, score in best if point_id in payloads]
+
+    async def look(self) -> StoreMark | None:
+        await self.close()
+        self._client = client = self._connect()
+        self._writing = self._unflushed = False
+        try:
+            await self._impatient.make(client.info)
+            if not await self._patient.make(client.collection_exists, self._collection):
+                return None
+            self._mark = await self._read_mark(client)
+        except BaseException:
+            await self.close()
+            raise
+        return self._mark
+
+    async def ids(self) -> AsyncIterator[list[str]]:
+        client, _ = self._opened()
+        after = None
+        more = True
+        while more:
+            records, after = await self._patient.make(
+                client.scroll,
+                self._collection,
+                scroll_filter=_NO_MARK,
+                limit=_IDS_A_PAGE,
+                offset=after,
+                with_payload=False,
+                with_vectors=False,
+            )
+            more = after is not None
+            if records:
+                yield [str(record.id) for record in records]
+
+    async def read(self, ids: Sequence[str]) -> list[Point]:
+        client, _ = self._opened()
+        found: list[Point] = []
+        for start in range(0, len(ids), _READ_AT_ONCE):
+            some = list(ids[start : start + _READ_AT_ONCE])
+            records = await self._patient.make(
+                client.retrieve, self._collection, some, with_payload=True, with_vectors=True
+            )
+            found += map(_as_point, records)
+        return found
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -265,6 +311,17 @@ def _nearest(query: list[float] | models.SparseVector, using: str, limit: int) -
 
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+
+
+def _as_point(record: models.Record) -> Point:
+    held: dict[str, Any] = record.vector if isinstance(record.vector, dict) else {}
+    words, dense = held.get(SPARSE), held.get(DENSE)
+    return Point(
+        id=str(record.id),
+        sparse=SparseVector(tuple(words.indices), tuple(words.values)) if words else SparseVector((), ()),
+        dense=struct.pack(f"<{len(dense)}f", *dense) if dense else None,
+        payload=record.payload or {},
+    )
 
 
 def _bytes_in_json(point: Point) -> int:

@@ -127,26 +127,57 @@ WITH DISTINCT r, n ORDER BY r.weight DESC, r.id LIMIT $limit
 RETURN r.id, startNode(r).id, endNode(r).id, type(r), r.weight, r.first, r.last,
     n.id, n.name, n.types, n.aliases, n.weight"""
 
-DUMP: dict[str, LiteralString] = {
-    "documents": "MATCH (n:KgNode:Document {workspace: $workspace}) RETURN n.id, n.path, n.title, n.metadata",
+_RETURNED: dict[str, LiteralString] = {
+    "documents": "RETURN n.id, n.path, n.title, n.metadata",
     "chunks": """
-        MATCH (n:KgNode:Chunk {workspace: $workspace})
         OPTIONAL MATCH (n)-[:FROM_DOCUMENT]->(d:KgNode:Document)
         OPTIONAL MATCH (n)-[:NEXT_CHUNK]->(next:KgNode:Chunk)
         RETURN n.id, d.id, n.index, n.text, next.id, n.speakers, n.start, n.end""",
-    "entities": """
-        MATCH (n:KgNode:Entity {workspace: $workspace}) RETURN n.id, n.name, n.types, n.aliases, n.weight""",
-    "relationships": """
-        MATCH (s:KgNode:Entity)-[r {workspace: $workspace}]->(t:KgNode:Entity) WHERE r.id IS NOT NULL
-        RETURN r.id, s.id, t.id, type(r), r.weight, r.first, r.last""",
-    "mentions": """
-        MATCH (e:KgNode:Entity)-[m:FROM_CHUNK {workspace: $workspace}]->(c:KgNode:Chunk)
-        RETURN c.id, e.id, m.name, m.turns, m.offsets, m.start, m.end""",
+    "entities": "RETURN n.id, n.name, n.types, n.aliases, n.weight",
+    "relationships": "RETURN r.id, s.id, t.id, type(r), r.weight, r.first, r.last",
+    "mentions": "RETURN c.id, e.id, m.name, m.turns, m.offsets, m.start, m.end",
     "statements": """
-        MATCH (n:KgNode:Statement {workspace: $workspace})-[:FROM_CHUNK]->(c:KgNode:Chunk),
-            (n)-[:SUBJECT]->(s:KgNode:Entity), (n)-[:OBJECT]->(o:KgNode:Entity)
+        MATCH (n)-[:SUBJECT]->(s:KgNode:Entity), (n)-[:OBJECT]->(o:KgNode:Entity)
         RETURN n.id, c.id, s.id, o.id, n.predicate, n.quote, n.speaker, n.turn, n.start, n.end, n.modality""",
 }
+
+_ALL: dict[str, LiteralString] = {
+    "documents": "MATCH (n:KgNode:Document {workspace: $workspace})",
+    "chunks": "MATCH (n:KgNode:Chunk {workspace: $workspace})",
+    "entities": "MATCH (n:KgNode:Entity {workspace: $workspace})",
+    "relationships": "MATCH (s:KgNode:Entity)-[r {workspace: $workspace}]->(t:KgNode:Entity) WHERE r.id IS NOT NULL",
+    "mentions": "MATCH (e:KgNode:Entity)-[m:FROM_CHUNK {workspace: $workspace}]->(c:KgNode:Chunk)",
+    "statements": "MATCH (n:KgNode:Statement {workspace: $workspace})-[:FROM_CHUNK]->(c:KgNode:Chunk)",
+}
+
+_SOME: dict[str, LiteralString] = {
+    "documents": "UNWIND $ids AS id MATCH (n:KgNode:Document {id: id, workspace: $workspace})",
+    "chunks": "UNWIND $ids AS id MATCH (n:KgNode:Chunk {id: id, workspace: $workspace})",
+    "entities": "UNWIND $ids AS id MATCH (n:KgNode:Entity {id: id, workspace: $workspace})",
+    "mentions": "UNWIND $ids AS id MATCH (e:KgNode:Entity)-[m:FROM_CHUNK {workspace: $workspace}]->(c:KgNode:Chunk {id: id})",
+    "statements": """
+        UNWIND $ids AS id
+        MATCH (n:KgNode:Statement {workspace: $workspace})-[:FROM_CHUNK]->(c:KgNode:Chunk {id: id})""",
+}
+
+DUMP: dict[str, LiteralString] = {kind: _ALL[kind] + " " + _RETURNED[kind] for kind in _ALL}
+
+IDS: dict[str, LiteralString] = {
+    kind: _ALL[kind] + " RETURN " + ("r.id" if kind == "relationships" else "n.id") + " AS id"
+    for kind in ("documents", "chunks", "entities", "relationships")
+}
+
+
+def read(kind: str, types: Iterable[str]) -> Iterator[LiteralString]:
+    """What reads the rows with `$ids` of a kind. Relationships are found type by type: so stand their indexes."""
+    if kind != "relationships":
+        yield _SOME[kind] + " " + _RETURNED[kind]
+        return
+    for one in types:
+        found: LiteralString = (
+            "MATCH (s:KgNode)-[r:`{type}`]->(t:KgNode) WHERE r.id IN $ids AND r.workspace = $workspace "
+        )
+        yield _with_type(found + _RETURNED[kind], one)
 
 
 def relationship_index(kind: str) -> LiteralString:

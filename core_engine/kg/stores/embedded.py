@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from core_engine.types import (
 )
 
 _VERSION = 1
+_PAGE = 10_000  # ids
 _APPLICATION = 0x6B674752  # "kgGR", by which `file` and we tell this file from other people's databases
 
 # Ids are the UUIDs' 16 bytes: in text the file would be half as large again. Mentions and statements are kept in the
@@ -169,6 +170,27 @@ class EmbeddedGraphStore:
         with self._told():
             return sorted_dump({kind: self._rows(kind) for kind in FIELDS})
 
+    async def look(self) -> StoreMark | None:
+        if not self.path.exists():
+            return None
+        with self._told():
+            uri = f"{self.path.absolute().as_uri()}?mode=ro"
+            self._connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+            if self._checked_version(self._connection) == 0:
+                return None
+            self._check_owner()
+        return self._mark()
+
+    async def ids(self, kind: str) -> AsyncIterator[list[str]]:
+        with self._told():
+            rows = self._db.execute(f"SELECT id FROM {_table(kind)} ORDER BY id")
+            while page := rows.fetchmany(_PAGE):
+                yield [_read("id", row[0]) for row in page]
+
+    async def read(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        with self._told():
+            return [dict(zip(FIELDS[kind], row, strict=True)) for row in self._rows(kind, ids)]
+
     async def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -193,6 +215,9 @@ class EmbeddedGraphStore:
             with self._transaction():
                 if self._checked_version(db) == 0:  # another process may have been quicker
                     self._create(db)
+        self._check_owner()
+
+    def _check_owner(self) -> None:
         if (owner := self._meta("workspace")) != self.workspace:
             raise StoreError(
                 f"{self.path} is the graph of workspace {owner!r}, not of {self.workspace!r}: move it away, and "
@@ -235,10 +260,13 @@ class EmbeddedGraphStore:
             raise StoreError(f"The graph store {self.path} is not open.")
         return self._connection
 
-    def _rows(self, kind: str) -> Iterator[list[Any]]:
+    def _rows(self, kind: str, ids: Sequence[str] | None = None) -> Iterator[list[Any]]:
+        """All rows of a kind, or those with these ids (of these chunks, where a kind comes and goes with them)."""
         fields = FIELDS[kind]
         columns = ", ".join(_COLUMNS.get(field, f'"{field}"') for field in fields)
-        for row in self._db.execute(f"SELECT {columns} FROM {kind} AS t"):
+        key = "chunk_id" if "chunk_id" in fields else "id"
+        where = "" if ids is None else f" WHERE t.{key} IN ({','.join('?' * len(ids))})"
+        for row in self._db.execute(f"SELECT {columns} FROM {_table(kind)} AS t{where}", [*map(_packed, ids or ())]):
             yield [_read(field, value) for field, value in zip(fields, row, strict=True)]
 
     @contextmanager
@@ -342,6 +370,13 @@ def _relationship_values(row: RelationshipRow) -> tuple[Any, ...]:
         clean_or_none(row.first),
         clean_or_none(row.last),
     )
+
+
+def _table(kind: str) -> str:
+    """The kind, which is its table's name: nothing else gets into a query."""
+    if kind not in FIELDS:
+        raise ValueError(kind)
+    return kind
 
 
 def _packed(identity: str) -> bytes:

@@ -24,6 +24,7 @@ from core_engine.types import EntityRow, GraphChanges, GraphCounts, Relationship
 _OLDEST = (5, 26)
 _SCHEMES = frozenset({"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"})
 _ROWS_A_QUERY = 2000
+_IDS_A_PAGE = 10_000
 _LATER = "What was paid for is in the ledger; the next run writes what is missing."
 
 # Without a handler of its own, Python prints the driver's warnings to stderr; with one, they go where our log goes.
@@ -104,6 +105,32 @@ class Neo4jGraphStore:
             rows = {kind: (await self._read(query)).records for kind, query in cypher.DUMP.items()}
             return sorted_dump({kind: [_values(kind, r.values()) for r in rows[kind]] for kind in FIELDS})
 
+    async def look(self) -> StoreMark | None:
+        try:
+            async with self._told():
+                self._driver = self._connect()
+                await self._open_driver.get_server_info()
+                return await self._marked()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def ids(self, kind: str) -> AsyncIterator[list[str]]:
+        async with self._open_driver.session(database=self._database, default_access_mode="READ") as session:
+            async with self._told():
+                found = await session.run(cypher.IDS[kind], workspace=self.workspace)
+                page = await found.fetch(_IDS_A_PAGE)
+            while page:
+                yield [record["id"] for record in page]
+                async with self._told():
+                    page = await found.fetch(_IDS_A_PAGE)
+
+    async def read(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        async with self._told():
+            found = [await self._read(query, ids=list(ids)) for query in cypher.read(kind, sorted(self._types))]
+            rows = [_values(kind, record.values()) for part in found for record in part.records]
+            return [dict(zip(FIELDS[kind], row, strict=True)) for row in rows]
+
     async def close(self) -> None:
         if self._driver is not None:
             driver, self._driver = self._driver, None
@@ -133,10 +160,18 @@ class Neo4jGraphStore:
         # Looked for first, so that a user who may only read can still search.
         if (await self._read(cypher.HAS_CONSTRAINT)).records[0]["found"] == 0:
             await self._query(cypher.CONSTRAINT)
+        mark = await self._marked()
+        if mark is None:
+            await self._query(cypher.MAKE_MARK, epoch=uuid.uuid4().hex)
+            mark = await self._marked()
+        if mark is None:
+            raise self._exchanged()
+        return mark
+
+    async def _marked(self) -> StoreMark | None:
         marks = (await self._read(cypher.READ_MARK)).records
         if not marks:
-            await self._query(cypher.MAKE_MARK, epoch=uuid.uuid4().hex)
-            marks = (await self._read(cypher.READ_MARK)).records
+            return None
         epoch, generation, types = marks[0]
         self._epoch, self._types = epoch, frozenset(types)
         return StoreMark(epoch=epoch, generation=generation)
