@@ -6,6 +6,7 @@ million chunks take no more memory than a thousand: the pipeline's bounded queue
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -14,7 +15,8 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -28,6 +30,8 @@ from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import Claim, Wanted
 from core_engine.progress import Progress, Trouble
 from core_engine.readers.content import Fingerprint, fingerprint
+from core_engine.readers.parts import record_of_part, record_of_whole
+from core_engine.readers.presence import Presence, storable
 from core_engine.readers.registry import read
 from core_engine.readers.sources import Source, discover
 from core_engine.settings import Settings
@@ -37,6 +41,8 @@ log = logging.getLogger("kg.planner")
 
 _BATCH_CHARS = 60_000  # about 15,000 tokens: a batch of large ready chunks must still fit a small context window
 _BOTH = frozenset({"extract", "embed"})
+_PART = re.compile(r"(?:(.*) )?part \d+", re.DOTALL)
+_PARTS_HELD = 3  # what was held whole so far has at most two parts; one more if words were added above them too
 _EMBED_ONLY = 200  # chunks of a batch that needs no extraction
 
 
@@ -93,6 +99,26 @@ class Asked:
     embed_no: int | None
 
 
+@dataclass(slots=True)
+class _Taken:
+    """What was found in one file: the records of its documents, those of them that come in parts, and its problems."""
+
+    records: set[str] = field(default_factory=set)
+    in_parts: set[str] = field(default_factory=set)
+    problems: int = 0
+
+    def add(self, transcript: Transcript, *, was_in_parts: bool) -> None:
+        self.records.add(storable(transcript.record))
+        if transcript.part or was_in_parts:
+            self.in_parts.add(storable(record_of_whole(transcript)))
+
+    def is_part(self, record: str) -> bool:
+        """Whether this is a part of a document that was found: in parts now, or whole again."""
+        match = _PART.fullmatch(record)
+        whole = (match[1] or "") if match else None
+        return whole in self.in_parts or (whole == "" and "" in self.records)
+
+
 class Planner:
     """Yields a run's batches. Call stop() from any thread to end it early."""
 
@@ -104,9 +130,11 @@ class Planner:
         self._progress = progress
         self._stopping = threading.Event()
         self._seen_paths: set[str] = set()
+        self._presence = Presence()
         self._waiting: list[BatchItem] = []
         self._waiting_chars = 0
         self._last_planned: tuple[int, int] | None = None
+        self._remembered: Future[None] | None = None
 
     def stop(self) -> None:
         self._stopping.set()
@@ -126,6 +154,8 @@ class Planner:
         else:
             self._vanished()
             self._progress.planned = True
+        if self._remembered:
+            self._remembered.result()
         yield from self._flush()
 
     def _again(self, only: Mapping[int, frozenset[str]]) -> Iterator[Batch]:
@@ -173,6 +203,7 @@ class Planner:
     def _unchanged(self, known: documents.SourceRow) -> Iterator[Batch]:
         if known.status == "skipped":
             self._progress.skipped.append(Trouble(_printable(known.name), known.reason))
+            self._vanished_records(known.path, _Taken())
             return
         with self._ledger.reading() as db:
             stored = documents.documents_of(db, known.path)
@@ -183,46 +214,77 @@ class Planner:
             yield from self._document(document)
 
     def _read(self, source: Source, path: str, mark: Fingerprint) -> Iterator[Batch]:
-        shown = _storable(source.name)
+        shown = storable(source.name)
         self._progress.read_calls += 1
-        records: set[str] = set()
-        whole = True
-        began = time.monotonic()
+        took = _Taken()
         try:
             reading = read(source, mark)
-            items = iter(reading.items)
-            while True:
-                began = time.monotonic()
-                item = next(items, None)
-                self._progress.read_s += time.monotonic() - began
-                if item is None:
-                    break
+            transcripts = self._transcripts(shown, reading.items, took)
+            for transcript in transcripts:
                 if self._done():
                     return
-                if isinstance(item, Problem):
-                    whole = False
-                    self._trouble(shown, item)
-                    continue
-                stored = self._store(source, path, item)
-                records.add(stored.record)
-                yield from self._document(stored)
+                for stored in self._stored(source, path, transcript, transcripts, took):
+                    yield from self._document(stored)
         except NotATranscript as skipped:
             self._progress.skipped.append(Trouble(_where(shown, skipped.line, None), _printable(skipped.reason)))
             self._remember(source, path, mark, "", "skipped", _printable(skipped.reason))
+            self._vanished_records(path, took)
             return
         except Unreadable as error:
             self._unreadable(error)
             return
-        if whole:
+        if not took.problems:
             # Only a file that was read to its end is known: one with bad lines is read, and complained of, each time.
             self._remember(source, path, mark, reading.format, "read", "")
-            self._vanished_records(path, records)
+            self._vanished_records(path, took)
+
+    def _transcripts(self, shown: str, items: Iterator[Transcript | Problem], took: _Taken) -> Iterator[Transcript]:
+        while True:
+            began = time.monotonic()
+            item = next(items, None)
+            self._progress.read_s += time.monotonic() - began
+            if item is None:
+                return
+            if isinstance(item, Problem):
+                took.problems += 1
+                self._trouble(shown, item)
+            else:
+                yield item
+
+    def _stored(
+        self, source: Source, path: str, transcript: Transcript, rest: Iterator[Transcript], took: _Taken
+    ) -> list[documents.StoredDocument]:
+        """The transcript as a document. Of one that has outgrown being held whole, the next parts come with it.
+
+        The first part goes on as the document that there was, and is stored last: until then that document's chunks
+        are there for the other parts to keep, whatever happens.
+        """
+        before = self._outgrown(path, transcript)
+        held = [transcript, *itertools.islice(rest, _PARTS_HELD - 1)] if before else [transcript]
+        found = []
+        for one in reversed(held):
+            kept = before if one is not transcript and record_of_whole(one) == record_of_whole(transcript) else ()
+            found.append(self._store(source, path, one, took, kept))
+        return found[::-1]
+
+    def _outgrown(self, path: str, transcript: Transcript) -> list[Chunk]:
+        """The chunks of the document that the transcript is the first part of, where that was a single one so far."""
+        if transcript.part != 1:
+            return []
+        with self._ledger.reading() as db:
+            if documents.document_at(db, path, storable(transcript.record)):
+                return []
+            whole = documents.document_at(db, path, storable(record_of_whole(transcript)))
+            return documents.chunks_of(db, whole.no) if whole else []
 
     def _remember(self, source: Source, path: str, mark: Fingerprint, format_: str, status: str, reason: str) -> None:
         row = documents.SourceRow(
-            path, _storable(source.root), _storable(source.name), mark.sha256, mark.size, format_, status, reason
+            path, storable(source.root), storable(source.name), mark.sha256, mark.size, format_, status, reason
         )
-        self._ledger.write(documents.save_source, row)
+        # Not waited for: what fails here is told at the next one, and a source that is not known is only read again.
+        self._remembered, before = self._ledger.submit(documents.save_source, row), self._remembered
+        if before:
+            before.result()
 
     def _unreadable(self, error: Unreadable) -> None:
         self._trouble(error.path, error)
@@ -236,12 +298,17 @@ class Planner:
 
     # --- documents --------------------------------------------------------------------------------------------------
 
-    def _store(self, source: Source, path: str, transcript: Transcript) -> documents.StoredDocument:
-        """The transcript as a stored document: found again, moved, cut anew, or new."""
+    def _store(
+        self, source: Source, path: str, transcript: Transcript, took: _Taken, kept: Sequence[Chunk] = ()
+    ) -> documents.StoredDocument:
+        """The transcript as a stored document: found again, moved, cut anew, or new.
+
+        `kept` are chunks of another document that it may keep, besides its own.
+        """
         began = time.monotonic()
         plan, count = self._plan, self._progress.documents
         count["seen"] += 1
-        name, record = _storable(source.name), _storable(transcript.record)
+        name, record = storable(source.name), storable(transcript.record)
         for warning in transcript.warnings:
             self._progress.warnings.append(Trouble(_named(name, record), _printable(warning)))
         content = _content(transcript)
@@ -249,11 +316,15 @@ class Planner:
             {"size": plan.chunk_size, "clean": plan.clean, "v": [CUT_VERSION, CLEAN_VERSION]}
         ).decode()
         with self._ledger.reading() as db:
-            known = self._known(db, path, name, record, content)
+            known = self._known(db, path, name, transcript, content)
             old = documents.chunks_of(db, known.no) if known and known.content != content else []
-        if known and known.path != path:
+            whole_again = known is not None and known.path == path and known.record != record and not transcript.part
+            if whole_again:
+                kept = _chunks_of_parts(db, path, record)
+        took.add(transcript, was_in_parts=whole_again)
+        if known and (known.path != path or known.record != record):
             self._ledger.write(documents.move_document, known.no, path, record, name)
-            count["renamed"] += 1
+            count["renamed"] += known.path != path
             known = replace(known, path=path, record=record, name=name)
         if known and known.content == content and not plan.rechunk:
             self._progress.plan_s += time.monotonic() - began
@@ -261,8 +332,8 @@ class Planner:
         identity_ = known.id if known else self._new_id(path, name, record)
         if transcript.ready is not None:
             chunks = keep_ready(identity_, transcript, clean=plan.clean)
-        elif old:
-            chunks = recut(identity_, transcript.turns, old, size=plan.chunk_size, clean=plan.clean)
+        elif old or kept:
+            chunks = recut(identity_, transcript.turns, [*old, *kept], size=plan.chunk_size, clean=plan.clean)
         else:
             chunks = cut(identity_, transcript.turns, size=plan.chunk_size, clean=plan.clean)
         document = documents.NewDocument(
@@ -270,26 +341,30 @@ class Planner:
             path=path,
             record=record,
             name=name,
-            title=_storable(transcript.title or record or Path(name).stem),
-            metadata={_storable(key): _storable(value) for key, value in transcript.metadata.items()},
+            title=storable(transcript.title or record or Path(name).stem),
+            metadata={storable(key): storable(value) for key, value in transcript.metadata.items()},
             content=content,
             cut=recipe,
         )
-        self._ledger.write(documents.save_document, document, chunks)
+        no = self._ledger.write(documents.save_document, document, chunks)
         count["changed" if known else "new"] += 1
         self._progress.plan_s += time.monotonic() - began
-        with self._ledger.reading() as db:
-            stored = documents.document_with_id(db, identity_)
-        if stored is None:
-            raise AssertionError("a document that was just committed is not there")
-        return stored
+        return documents.StoredDocument(no, identity_, path, record, name, document.title, content)
 
     def _known(
-        self, db: sqlite3.Connection, path: str, name: str, record: str, content: bytes
+        self, db: sqlite3.Connection, path: str, name: str, transcript: Transcript, content: bytes
     ) -> documents.StoredDocument | None:
-        """Law 4: known by path; else by equal content whose old path has vanished; else by the id of a moved folder."""
+        """Law 4: known by path; else by equal content whose old path has vanished; else by the id of a moved folder.
+
+        The whole and the first part of it are one document: which of them a file is depends on its size.
+        """
+        record = storable(transcript.record)
         if found := documents.document_at(db, path, record):
             return found
+        if transcript.part <= 1:
+            twin = record_of_whole(transcript) if transcript.part else record_of_part(transcript.record, 1)
+            if found := documents.document_at(db, path, storable(twin)):
+                return found
         for other in documents.documents_with_content(db, content):
             if other.record == record and self._has_vanished(other.path):
                 return other
@@ -299,7 +374,7 @@ class Planner:
         return None
 
     def _has_vanished(self, path: str) -> bool:
-        return path != "-" and path not in self._seen_paths and not os.path.lexists(_on_disk(path))
+        return path != "-" and path not in self._seen_paths and not self._presence.has(path)
 
     def _new_id(self, path: str, name: str, record: str) -> str:
         """The id by the name relative to PATH; where another folder has the same name there, by ever more of the path."""
@@ -319,16 +394,22 @@ class Planner:
             root = Path(given)
             if given == "-" or not root.is_dir() or not any(root.iterdir()):
                 continue  # an empty or unmounted folder removes nothing
-            beginning = _storable(str(root.resolve())) + os.sep
+            beginning = storable(str(root.resolve())) + os.sep
             with self._ledger.reading() as db:
                 rows = db.execute("SELECT no, path, name, record FROM document ORDER BY no").fetchall()
             gone += [row for row in rows if row[1].startswith(beginning) and self._has_vanished(row[1])]
         self._prune(gone)
 
-    def _vanished_records(self, path: str, records: set[str]) -> None:
+    def _vanished_records(self, path: str, took: _Taken) -> None:
+        """Documents of a file that was read to its end, and is without them now."""
         with self._ledger.reading() as db:
             rows = db.execute("SELECT no, path, name, record FROM document WHERE path = ?", (path,)).fetchall()
-        self._prune([row for row in rows if row[3] not in records])
+        gone = [row for row in rows if row[3] not in took.records]
+        for row in gone:
+            if took.is_part(row[3]):
+                # A document of several parts has changed; nobody took one away.
+                self._ledger.write(documents.drop_document, row[0])
+        self._prune([row for row in gone if not took.is_part(row[3])])
 
     def _prune(self, gone: Sequence[tuple[int, str, str, str]]) -> None:
         for no, path, name, record in gone:
@@ -431,21 +512,16 @@ class Planner:
             yield batch
 
 
+def _chunks_of_parts(db: sqlite3.Connection, path: str, record: str) -> list[Chunk]:
+    """The chunks of the parts, from the second on, of a document that is whole again: at most as many as it may have."""
+    numbers = range(2, _PARTS_HELD + 1)
+    found = (documents.document_at(db, path, record_of_part(record, number)) for number in numbers)
+    return [chunk for part in found if part for chunk in documents.chunks_of(db, part.no)]
+
+
 def path_of(source: Source) -> str:
     """The absolute path by which the ledger knows a source; '-' for standard input."""
-    return _storable(str(source.path)) if source.path else "-"
-
-
-def _storable(text: str) -> str:
-    """Text as SQLite takes it: file names and JSON may hold unpaired surrogates, which are written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _on_disk(path: str) -> str:
-    """The path as the system knows it: bytes that are no UTF-8 stand in the ledger as escapes."""
-    if os.path.lexists(path):
-        return path
-    return re.sub(r"\\udc([89a-f][0-9a-f])", lambda found: chr(0xDC00 + int(found[1], 16)), path)
+    return storable(str(source.path)) if source.path else "-"
 
 
 def _where(name: str, line: int | None, column: int | None) -> str:

@@ -60,7 +60,11 @@ class ReadyChunk:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One conversation as read. `record` names it within its file ('' where the file is the conversation)."""
+    """One conversation as read. `record` names it within its file ('' where the file is the conversation).
+
+    One too large to be held comes in parts, each a Transcript: `part` counts them from 1 (0: it is the whole one), and
+    `record` ends with `part N`.
+    """
 
     turns: tuple[Turn, ...]
     record: str = ""
@@ -68,6 +72,7 @@ class Transcript:
     metadata: Mapping[str, str] = field(default_factory=dict)
     ready: tuple[ReadyChunk, ...] | None = None
     warnings: tuple[str, ...] = ()
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)

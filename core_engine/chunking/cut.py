@@ -37,7 +37,7 @@ def recut(
 ) -> list[Chunk]:
     """The edited document in chunks: those of `old` whose turns still stand, and new ones for what lies between.
 
-    Kept chunks keep their ids and cleaned text. Editing, inserting or deleting one turn (of up to `size` characters)
+    Kept chunks keep their ids (unless they come from another document) and cleaned text. Editing, inserting or deleting one turn (of up to `size` characters)
     makes at most three chunks new, counting those of which only the context has changed.
     """
     old = [chunk for chunk in old if chunk.turns]
@@ -113,12 +113,13 @@ class _Recut:
 def _numbered(document_id: str, drafts: Iterable[Draft], size: int) -> list[Chunk]:
     """The chunks, each with its id and the context of the one before it."""
     drafts = list(drafts)
-    taken = {old.id for _, old in drafts if old}
+    taken = {old.id for _, old in drafts if old and old.document_id == document_id}
     times: dict[str, int] = {}
     chunks: list[Chunk] = []
     previous: Turns = ()
     for seq, (turns, old) in enumerate(drafts):
-        ident = old.id if old else _fresh_id(document_id, turns, taken, times)
+        ours = old is not None and old.document_id == document_id
+        ident = old.id if old and ours else _fresh_id(document_id, turns, taken, times)
         chunks.append(Chunk(ident, document_id, seq, turns, context(previous, size), old.name if old else ""))
         previous = turns
     return chunks

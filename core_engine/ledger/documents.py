@@ -112,8 +112,11 @@ def move_document(db: sqlite3.Connection, no: int, path: str, record: str, name:
     touch(db, CHUNK, [row[0] for row in db.execute("SELECT id FROM chunk WHERE document = ?", (no,))], now)
 
 
-def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequence[Chunk]) -> None:
-    """Store a document with its chunks in place of what was stored of it; chunks that stand keep their answers."""
+def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequence[Chunk]) -> int:
+    """Store a document with its chunks in place of what was stored of it; chunks that stand keep their answers.
+
+    Gives the document's number.
+    """
     identity = to_blob(document.id)
     db.execute(
         "INSERT INTO document (id, path, record, name, title, metadata, content, cut) VALUES (?,?,?,?,?,?,?,?) "
@@ -130,10 +133,11 @@ def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequenc
             document.cut,
         ),
     )
-    no = db.execute("SELECT no FROM document WHERE id = ?", (identity,)).fetchone()[0]
+    no: int = db.execute("SELECT no FROM document WHERE id = ?", (identity,)).fetchone()[0]
     now = tick(db)
     touch(db, DOCUMENT, [identity], now)
     _save_chunks(db, no, chunks, now)
+    return no
 
 
 def _save_chunks(db: sqlite3.Connection, document: int, chunks: Sequence[Chunk], now: int) -> None:

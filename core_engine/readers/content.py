@@ -26,6 +26,8 @@ WHOLE_LIMIT = 256 << 20
 """Bytes, unpacked, of a file that has to be read whole. JSON Lines have no such limit."""
 
 _BLOCK = 1 << 20
+_LAST_BLOCK = 64 << 10
+"""Of what is only hashed: a larger one takes longer to make than a short file to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class _Hashed(io.RawIOBase):
 
     def finish(self, sides: str) -> Fingerprint:
         """Read what is left, and say what all of it was."""
-        block = bytearray(_BLOCK)
+        block = bytearray(_LAST_BLOCK)
         while self.readinto(block):
             pass
         sha256 = self._hash.hexdigest()

@@ -35,6 +35,7 @@ _END = _names("end end_time endtime stop stop_time finish out tc_out end_offset 
 _DURATION = _names("duration dur length")
 _UNIT = re.compile(r"_(ms|msec|msecs|millis|milliseconds?|s|sec|secs|seconds?|hh_mm_ss|hms)\Z")
 _SEPARATORS = ("\t", ",", ";", "|")
+_SEPARATED = re.compile(r"\s*[^\r\n]*[\t,;|]")
 _SEVERAL = 2
 _TOO_MANY = 20
 """Cells beyond the last column with which a row is given up: it will not come right."""
@@ -75,6 +76,8 @@ class _Columns:
 
 
 def recognises(head: str) -> str | None:
+    if not _SEPARATED.match(head):
+        return None
     header = _header(head)
     if header is None or header[1].text is None or header[1].known < _SEVERAL:
         return None

@@ -108,10 +108,12 @@ class Task:
                 transcript = parts.moved(item, part, speaker)
                 speaker = next((turn.speaker for turn in reversed(transcript.turns) if turn.speaker), speaker)
                 first = first or transcript
-                record = "" if part.last and number == 1 else f"part {number}"
-                record = " ".join(filter(None, (transcript.record, record)))
                 metadata = {**first.metadata, **transcript.metadata}
-                yield replace(transcript, record=record, title=first.title or transcript.title, metadata=metadata)
+                transcript = replace(transcript, title=first.title or transcript.title, metadata=metadata)
+                if not (part.last and number == 1):
+                    record = parts.record_of_part(transcript.record, number)
+                    transcript = replace(transcript, record=record, part=number)
+                yield transcript
 
     def _part(self, part: parts.Part, *, first: bool) -> Items:
         try:

@@ -109,7 +109,8 @@ def _parts(scanner: Scanner, pointer: str, outline: Any) -> Iterator[Transcript]
         turns, warnings = turns_of(TurnList(items, pointer))
         if turns:
             turns = named(tuple(_moved(turn, pointer, first) for turn in turns), names)
-            yield Transcript(turns, f"part {number}", title, metadata, warnings=warnings)
+            record = parts.record_of_part("", number)
+            yield Transcript(turns, record, title, metadata, warnings=warnings, part=number)
         first += len(items)
 
 

@@ -198,7 +198,7 @@ class _Group:
         made = transcript_of_chunks if kind == "chunk" else _of_turns
         transcript = made(self.name, self.records)
         if self.given:
-            transcript = replace(transcript, record=f"{self.name} part {self.given}".lstrip())
+            transcript = replace(transcript, record=parts.record_of_part(self.name, self.given), part=self.given)
         yield transcript if transcript.turns else Problem("nothing is said in it", number)
 
 

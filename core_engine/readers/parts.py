@@ -90,6 +90,16 @@ def where_to_cut(items: Iterable[tuple[str, int]]) -> int:
     return best or count
 
 
+def record_of_part(record: str, number: int) -> str:
+    """How a part of the record is named."""
+    return f"{record} part {number}".lstrip()
+
+
+def record_of_whole(transcript: Transcript) -> str:
+    """The record that the transcript is a part of; its own where it is none."""
+    return transcript.record.removesuffix(f"part {transcript.part}").rstrip() if transcript.part else transcript.record
+
+
 def line_ends(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 

@@ -201,9 +201,13 @@ def _translated(pattern: str) -> str:
 
 def shown_path(path: Path) -> str:
     """Relative to the current folder where the path is in it."""
-    with contextlib.suppress(OSError, ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)
+    shown = str(path)
+    with contextlib.suppress(OSError):
+        # (As text: `relative_to` takes as long as reading a short file.)
+        here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118
+        if shown.startswith(here) and shown != here:
+            return shown[len(here) :]
+    return shown
 
 
 def _absolute(path: str) -> Path:

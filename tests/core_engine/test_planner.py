@@ -185,5 +185,5 @@ def test_many_tiny_documents_are_planned_in_seconds(ledger, tmp_path):
     began = time.process_time()
     planned(ledger, folder)
     again = time.process_time() - began
-    assert first < 10
-    assert again < 5
+    assert first < 5
+    assert again < 2
