@@ -10,7 +10,15 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from core_engine.errors import KGError, LedgerError, ServiceRefused, SettingsError, StoreError, WorkspaceLocked
+from core_engine.errors import (
+    KGError,
+    LedgerError,
+    ServiceRefused,
+    SettingsError,
+    Stopped,
+    StoreError,
+    WorkspaceLocked,
+)
 
 # name → (module, what it is for). Only the module of the command that is called is imported.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -31,6 +39,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("cli.setup", "Show each setting and where it comes from."),
     "doctor": ("cli.setup", "Check keys, endpoints and stores before a night's run."),
 }
+
+
+_HOWEVER_LONG = 10**9  # seconds
 
 
 class Lazy(TyperGroup):
@@ -75,6 +86,8 @@ def exit_code_of(error: KGError) -> int:
     """DESIGN's exit codes."""
     if isinstance(error, WorkspaceLocked):
         return 4
+    if isinstance(error, Stopped):
+        return 130
     if isinstance(error, StoreError | ServiceRefused | LedgerError) and not isinstance(error, SettingsError):
         return 5
     return 1
@@ -84,6 +97,7 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in any script, terminals in any encoding
+    arguments = with_times(sys.argv[1:] if arguments is None else arguments)
     usage_error = typer.BadParameter.__bases__[0]  # Typer brings click along privately; this is its UsageError
     try:
         code = app(args=arguments, prog_name="kg", standalone_mode=False)
@@ -99,6 +113,17 @@ def run(arguments: list[str] | None = None) -> None:
         # Click leaves like this where whoever read our output has gone (`| head`): that is no error of ours.
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def with_times(arguments: list[str]) -> list[str]:
+    """The arguments, a `--wait` alone as one for however long: Typer knows no options whose value may be left out."""
+    if "--wait" not in arguments:
+        return arguments
+    at = arguments.index("--wait")
+    after = arguments[at + 1 : at + 2]
+    if after and after[0].replace(".", "", 1).isdigit():
+        return arguments
+    return [*arguments[:at], f"--wait={_HOWEVER_LONG}", *arguments[at + 1 :]]
 
 
 def printable(text: str) -> str:

@@ -42,6 +42,14 @@ EmbeddingTpm = Annotated[
 MaxCost = Annotated[
     float | None, typer.Option("--max-cost", help="Never spend more US dollars.", rich_help_panel=_WORK)
 ]
+Grace = Annotated[
+    float | None,
+    typer.Option("--grace", help="Seconds that a run which is asked to stop may take. [60]", rich_help_panel=_WORK),
+]
+Wait = Annotated[
+    float | None,
+    typer.Option("--wait", help="Wait so many seconds for another run; alone: however long.", rich_help_panel=_WORK),
+]
 Yes = Annotated[bool | None, typer.Option("--yes", help="Don't ask.", show_default=False, rich_help_panel=_WORK)]
 ChunkSize = Annotated[
     int | None, typer.Option("--chunk-size", help="Characters a chunk, about. [1200]", rich_help_panel=_WORK)
@@ -90,6 +98,16 @@ GraphStore = Annotated[
 ]
 VectorStore = Annotated[
     str | None, typer.Option("--vector-store", help="auto, embedded, qdrant or none. [auto]", rich_help_panel=_STORES)
+]
+
+DeferWrites = Annotated[
+    bool | None,
+    typer.Option(
+        "--defer-writes",
+        help="Leave the stores alone; a later run writes them.",
+        show_default=False,
+        rich_help_panel=_STORES,
+    ),
 ]
 
 NOT_SETTINGS = frozenset({"config", "json", "json_", "quiet", "verbose"})

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import logging
 import os
-import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,17 +21,20 @@ import typer
 from cli import options
 from cli.live import shown
 from cli.logs import to_file, to_stderr
+from cli.signals import asking, heard
 from cli.sources import load
 from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.lock import RunLock
+from core_engine.ledger.overview import answered_by
 from core_engine.ledger.runs import finish
 from core_engine.planner import Plan, plan_of
 from core_engine.progress import Progress
-from core_engine.session import Outcome, begin, new_run_id, work
+from core_engine.session import Outcome, begin, new_run_id, open_stores, work
 from core_engine.settings import Settings, without_credentials
+from core_engine.stopping import Stop
 from kg_batch import __version__
 from metrics.observers.json_log import JsonLog
 from metrics.observers.totals import Totals
@@ -61,6 +64,8 @@ def process(
     embedding_rpm: options.EmbeddingRpm = None,
     embedding_tpm: options.EmbeddingTpm = None,
     max_cost: options.MaxCost = None,
+    grace: options.Grace = None,
+    wait: options.Wait = None,
     yes: options.Yes = None,
     chunk_size: options.ChunkSize = None,
     clean: options.Clean = None,
@@ -80,6 +85,7 @@ def process(
     prices: options.Prices = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
+    defer_writes: options.DeferWrites = None,
     home: options.Home = None,
     output_dir: options.OutputDir = None,
     log_file: options.LogFile = None,
@@ -113,6 +119,8 @@ def retry(
     max_concurrent: options.MaxConcurrent = None,
     batch_size: options.BatchSize = None,
     max_cost: options.MaxCost = None,
+    grace: options.Grace = None,
+    wait: options.Wait = None,
     yes: options.Yes = None,
     model: options.Model = None,
     embedding_model: options.EmbeddingModel = None,
@@ -123,6 +131,7 @@ def retry(
     ontology: options.OntologyFile = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
+    defer_writes: options.DeferWrites = None,
     home: options.Home = None,
     output_dir: options.OutputDir = None,
     config: options.Config = None,
@@ -194,7 +203,7 @@ def _run(
     folder = settings.run_folder(run)
     log_file = Path(settings.log_file) if settings.log_file else folder / "run.log"
     _make_room("--home", settings.folder)
-    with RunLock(settings.lock_path), Ledger(settings.ledger_path) as ledger:
+    with heard(), RunLock(settings.lock_path, settings.wait), Ledger(settings.ledger_path) as ledger:
         _ask_consent(settings, ledger)
         _make_room("--output-dir", folder)
         _make_room("--log-file", log_file.parent, log_file)
@@ -248,10 +257,18 @@ def _collecting_seldom() -> Iterator[None]:
 async def _work(
     settings: Settings, plan: Plan, ledger: Ledger, run: str, command: str, now: float, *, quiet: bool
 ) -> tuple[dict[str, Any], int]:
+    stop = Stop(settings.grace)
+    with asking(stop):
+        return await _asked_and_written(settings, plan, ledger, run, command, now, stop, quiet=quiet)
+
+
+async def _asked_and_written(
+    settings: Settings, plan: Plan, ledger: Ledger, run: str, command: str, now: float, stop: Stop, *, quiet: bool
+) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
-    parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()])
+    parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()], stop)
     stores = {"graph_store": "none", "vector_store": "none"}
-    await asyncio.to_thread(parts.projector.start)
+    await open_stores(parts.projector, stop)
     stores |= parts.projector.store_names
     recovered = begin(ledger, run, command, settings.shown(), now)
     log.info(
@@ -266,11 +283,12 @@ async def _work(
     outcome = Outcome(run, command, now, recovered, progress, parts.projector.result)
     try:
         async with shown(parts, totals, quiet=quiet):
-            await work(outcome, ledger, parts.pipeline, parts.projector, on_start=lambda loop: _on_signals(loop, parts))
+            await work(outcome, ledger, parts.pipeline, parts.projector, stop)
     finally:
         await parts.close()
     if outcome.ending.kind == "interrupted":
-        outcome.ending.message = _how_far(progress)
+        with ledger.reading() as db:
+            outcome.ending.message = _how_far(db, outcome)
         log.warning("%s", outcome.ending.message)
     remember_capabilities(parts)
     report = _report(settings, ledger, parts, outcome, {**parts.names, **stores})
@@ -278,10 +296,18 @@ async def _work(
     return report, outcome.exit_code
 
 
-def _how_far(progress: Progress) -> str:
-    done = min(progress.chunks_done, progress.to_buy)
-    more = "" if progress.planned else " and what was not read yet"
-    return f"stopped by hand: {done:,} chunks done, {progress.to_buy - done:,} left{more}; the same command goes on from here"
+def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
+    """What is done of what there was to ask, and what is left."""
+    answered, asked = answered_by(db, outcome.run)
+    left = max(asked - answered - outcome.progress.buried, 0)
+    said = f"stopped by hand: {answered:,} chunks done, {left:,} left"
+    if not outcome.progress.planned:
+        said += " and what was not read yet"
+    elif not left and outcome.projection.errors:
+        said += " to ask, but the stores are not written to the end"
+    elif not left:
+        return f"{said}: all of it was done"
+    return f"{said}; the same command goes on from here"
 
 
 def _report(
@@ -309,26 +335,6 @@ def _write_report(folder: Path, report: dict[str, Any]) -> None:
         descriptor = os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-
-
-def _on_signals(loop: asyncio.AbstractEventLoop, parts: Parts) -> None:
-    """Once: take no new work and finish what is in flight. Twice: stop now."""
-    task = asyncio.current_task()
-    asked = 0
-
-    def stop() -> None:
-        nonlocal asked
-        asked += 1
-        if asked == 1:
-            log.warning("stopping: what is in flight is finished, the rest is left for the next run; again: stop now")
-            parts.pipeline.stop("interrupted", "stopped by hand; the same command goes on from here")
-        elif task:
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows' event loop has no signal handlers; there Ctrl-C raises KeyboardInterrupt, which cancels the task.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop)
 
 
 def _ask_consent(settings: Settings, ledger: Ledger) -> None:

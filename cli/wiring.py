@@ -26,6 +26,7 @@ from core_engine.ports import GraphStore, Observer, VectorStore
 from core_engine.progress import Progress
 from core_engine.projector import Projector
 from core_engine.settings import Settings
+from core_engine.stopping import Stop
 from core_engine.types import Usage
 from metrics.budget import RunBudget
 from metrics.prices import Prices
@@ -176,6 +177,7 @@ def wire(
     run: str,
     progress: Progress,
     observers: Sequence[Observer],
+    stop: Stop,
 ) -> Parts:
     """All parts of a run, chosen by the settings. Nothing is opened or sent yet. Call it on the event loop."""
     ontology = ontology_of(settings)
@@ -205,6 +207,7 @@ def wire(
             observers=observers,
             progress=progress,
             slots=asyncio.Semaphore(settings.max_concurrent),
+            stop=stop,
             retries=settings.retries,
         )
     extractor: Extractor = RulesExtractor(ledger)
@@ -221,7 +224,7 @@ def wire(
     if extract_spec.kind == "rules" and embedder is None:
         plan = _in_larger_steps(plan)
     planner = Planner(ledger, run, plan, asked, progress)
-    projector = projector_of(settings, ledger, deriver, dimensions)
+    projector = projector_of(settings, ledger, deriver, dimensions, deferred=settings.defer_writes)
     pipeline = Pipeline(
         planner,
         extractor,
@@ -253,18 +256,21 @@ def projector_of(
     dimensions: int | None,
     *,
     from_nothing: bool = False,
+    deferred: bool = False,
 ) -> Projector:
+    """The projector with the stores that the settings name; where their writes are deferred, with none."""
     from core_engine.embeddings.bm25 import Bm25Encoder
 
     return Projector(
         ledger,
         settings.workspace,
         deriver,
-        graph_store_of(settings),
-        vector_store_of(settings, dimensions),
+        None if deferred else graph_store_of(settings),
+        None if deferred else vector_store_of(settings, dimensions),
         Bm25Encoder(),
         dense=dimensions is not None,
         from_nothing=from_nothing,
+        deferred=deferred,
     )
 
 

@@ -13,7 +13,8 @@ KGError                 the root: catch it to catch all of ours
 │   ├── BadReply        the provider answered, but not with what was asked for
 │   └── ServiceRefused  trying again cannot help: 401, 403, 404, no quota; the run ends   (exit 5)
 ├── StoreError          a graph or vector store refused or stayed away                    (exit 5)
-└── OverBudget          our own cap stops the run                                         (exit 3)
+├── OverBudget          our own cap stops the run                                         (exit 3)
+└── Stopped             the user stops the run                                            (exit 130)
 
 Each says what happened, to which file, chunk or service, and what to do next. Never put a key or a URL with
 credentials into one.
@@ -111,3 +112,7 @@ class StoreError(KGError):
 
 class OverBudget(KGError):
     """Our own cap stops the run."""
+
+
+class Stopped(KGError):
+    """The user asked to stop; what this was about was not begun."""

@@ -23,7 +23,7 @@ import orjson
 
 from core_engine.chunking.serial import unpack_turns
 from core_engine.embeddings.points import SparseEncoder, point
-from core_engine.errors import KGError, StoreError
+from core_engine.errors import KGError, Stopped, StoreError
 from core_engine.ledger import graph, rows, stores
 from core_engine.ledger.documents import load_chunks
 from core_engine.ledger.ledger import Ledger
@@ -39,7 +39,7 @@ _GRAPH_PAGE = 2_000
 _CHUNK_PAGE = 500
 _VECTOR_PAGE = 512
 _GIVE_UP_AFTER_S = 60.0
-_GRACE_S = 3.0  # for a store, once the user has said: stop now
+_GRACE_S = 3.0  # for a store, once there is no more time
 
 _KINDS = {DOCUMENT: "documents", ENTITY: "entities", CHUNK: "chunks", RELATIONSHIP: "relationships"}
 
@@ -60,6 +60,10 @@ class Deriver(Protocol):
 
     def together(self, ledger: Ledger) -> int:
         """Derive the rules' answers, which depend on the whole workspace; the number of chunks that changed."""
+
+
+class _OutOfTime(Exception):
+    """There is no more time: the rest is left for the next run."""
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ class Written:
 
 @dataclass(slots=True)
 class Projection:
-    """What came of a run's projecting. `errors` holds what made us give up a store."""
+    """What came of a run's projecting. `errors` holds what made us give up a store; `deferred`: there was none to write."""
 
     graph: Written = field(default_factory=Written)
     vectors: Written = field(default_factory=Written)
@@ -94,6 +98,7 @@ class Projection:
     points: int | None = None
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    deferred: bool = False
     graph_state: stores.StoreState | None = None
     vector_state: stores.StoreState | None = None
 
@@ -112,6 +117,7 @@ class Projector:
         *,
         dense: bool,
         from_nothing: bool = False,
+        deferred: bool = False,
     ) -> None:
         self._ledger = ledger
         self._workspace = workspace
@@ -127,17 +133,22 @@ class Projector:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._following: asyncio.Task[Any] | None = None
+        self._late: threading.Timer | None = None
+        self._whole = False
         self._begun = {"graph": False, "vectors": False}
         self._given_up: set[str] = set()
-        self.result = Projection()
+        self.result = Projection(deferred=deferred)
+        if deferred:
+            self.result.notes.append("the stores were left alone: the next run, or `kg rebuild`, writes them")
 
     @property
     def store_names(self) -> dict[str, str]:
         """How the report names the stores."""
         graph_store, vector_store = self._graph_store, self._vector_store
+        none = "deferred" if self.result.deferred else "none"
         return {
-            "graph_store": graph_store.name if graph_store else "none",
-            "vector_store": vector_store.name if vector_store else "none",
+            "graph_store": graph_store.name if graph_store else none,
+            "vector_store": vector_store.name if vector_store else none,
         }
 
     def start(self) -> None:
@@ -151,17 +162,29 @@ class Projector:
         """Project what is left (nothing more, in a hurry), close the stores, and say what was done."""
         self._ending = True
         if hurry:
-            self._hurry.set()
+            self.hurry()
         self._wake.set()
         if self._thread:
-            self._thread.join(_GRACE_S if hurry else None)
-            if self._thread.is_alive():
-                # It waits for a store that doesn't answer, and may be patient.
-                self._cancel()
-                self._thread.join()
-        if hurry:
+            self._thread.join()
+        if self._late:
+            self._late.cancel()
+        if self._hurry.is_set() and not self._whole:
             self.result.errors.append("stopped at once: the next run writes what is missing in the stores")
         return self.result
+
+    def hurry(self) -> None:
+        """Leave what is not written yet to the next run. From any thread, while finish() waits or before it."""
+        if not self._hurry.is_set():
+            self._hurry.set()
+            self._wake.set()
+            # It may wait for a store that doesn't answer, and be patient.
+            self._late = threading.Timer(_GRACE_S, self._cancel)
+            self._late.daemon = True
+            self._late.start()
+
+    def _look_at_the_clock(self) -> None:
+        if self._hurry.is_set():
+            raise _OutOfTime
 
     def _cancel(self) -> None:
         if self._loop and self._following:
@@ -173,6 +196,8 @@ class Projector:
             asyncio.run(self._follow(opened))
         except asyncio.CancelledError:
             log.warning("a store did not answer in time, and was let go")
+            if not opened.done():
+                opened.set_exception(Stopped("stopped while the stores were being opened"))
         except BaseException as error:  # a thread's last word must reach the report
             if not opened.done():
                 opened.set_exception(error)
@@ -189,11 +214,13 @@ class Projector:
                 await asyncio.to_thread(self._wake.wait, _EVERY_S)
                 if not self._ending:
                     await self._cycle()
-            if self._hurry.is_set():
-                return
+            self._look_at_the_clock()
             self._derive_together()
             await self._cycle()
             await self._take_stock()
+            self._whole = True
+        except _OutOfTime:
+            return
         finally:
             await self._close()
 
@@ -265,6 +292,7 @@ class Projector:
         began = time.monotonic()
         last = 0
         while True:
+            self._look_at_the_clock()
             with self._ledger.reading() as db:
                 page = graph.stale_chunks(db, last, _STALE_PAGE)
                 chunks = load_chunks(db, [stale.no for stale in page])
@@ -329,6 +357,7 @@ class Projector:
                 new += before is None
         if not changed:
             return
+        self._look_at_the_clock()
         await self._begin("graph")
         await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}))
         written.calls += 1
@@ -338,6 +367,7 @@ class Projector:
 
     async def _delete_page(self, store: GraphStore, number: int, kind: int, keys: Sequence[bytes]) -> None:
         written = self.result.graph
+        self._look_at_the_clock()
         await self._begin("graph")
         ids: Any = tuple(_public_id(kind, key) for key in keys)
         await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
@@ -390,6 +420,7 @@ class Projector:
                 new += before is None
         if not points:
             return
+        self._look_at_the_clock()
         await self._begin("vectors")
         await store.upsert(points)
         await store.flush()
@@ -404,6 +435,7 @@ class Projector:
 
     async def _delete_points(self, store: VectorStore, number: int, keys: Sequence[bytes]) -> None:
         written = self.result.vectors
+        self._look_at_the_clock()
         await self._begin("vectors")
         await store.delete([to_id(key) for key in keys])
         await store.flush()

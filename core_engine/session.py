@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from core_engine.errors import LedgerError, Stopped
 from core_engine.kg.extractor import parse_stored_replies
 from core_engine.ledger import calls, questions, runs
 from core_engine.ledger.ledger import Ledger
 from core_engine.pipeline import Ending, Pipeline
 from core_engine.progress import Progress
 from core_engine.projector import Projection, Projector
+from core_engine.stopping import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +76,60 @@ def begin(ledger: Ledger, run: str, command: str, settings: dict[str, Any], now:
     return recovered
 
 
-async def work(
-    outcome: Outcome,
-    ledger: Ledger,
-    pipeline: Pipeline,
-    projector: Projector,
-    *,
-    on_start: Callable[[asyncio.AbstractEventLoop], None] = lambda _: None,
-) -> Outcome:
-    """Run the pipeline to its end, then the projector; fill in and return the outcome.
+async def open_stores(projector: Projector, stop: Stop) -> None:
+    """Open the stores and let the projector follow. Raises StoreError, or Stopped where that was asked for meanwhile."""
+    stop.when_asked(projector.hurry, projector.hurry)
+    try:
+        await asyncio.to_thread(projector.start)
+    except BaseException:
+        stop.settled()
+        raise
+    if stop.asked:
+        stop.settled()
+        await asyncio.to_thread(projector.finish, hurry=True)
+        raise Stopped("stopped by hand before the run began: nothing was sent")
 
-    `on_start` gets the loop, to have signals call pipeline.stop().
-    """
-    on_start(asyncio.get_running_loop())
+
+async def work(outcome: Outcome, ledger: Ledger, pipeline: Pipeline, projector: Projector, stop: Stop) -> Outcome:
+    """Run the pipeline to its end, then the projector, for as long as `stop` lets them; fill in and return the outcome."""
+    working = asyncio.create_task(pipeline.run())
+
+    def give_up() -> None:
+        working.cancel()
+
+    stop.when_asked(lambda: pipeline.stop("interrupted"), give_up)
     hurry = False
     try:
-        outcome.ending = await pipeline.run()
+        outcome.ending = await working
     except asyncio.CancelledError:
         # Stopped at once: what was answered is in the ledger, the stores follow at the next run.
-        outcome.ending = Ending("interrupted", "stopped at once; the next run goes on from here")
+        outcome.ending = Ending("interrupted")
         hurry = True
     finally:
-        ledger.write(questions.release, outcome.run)
-        outcome.projection = await asyncio.to_thread(projector.finish, hurry=hurry)
-        outcome.finished_at = time.time()
+        try:
+            ledger.write(questions.release, outcome.run)
+        except LedgerError:
+            hurry = True
+            raise
+        finally:
+            await _project(outcome, projector, stop, hurry=hurry)
+            outcome.finished_at = time.time()
     return outcome
+
+
+async def _project(outcome: Outcome, projector: Projector, stop: Stop, *, hurry: bool) -> None:
+    finishing = asyncio.create_task(asyncio.to_thread(projector.finish, hurry=hurry))
+
+    def asked() -> None:
+        if outcome.ending.kind == "done":
+            outcome.ending = Ending("interrupted")
+
+    stop.when_asked(asked, projector.hurry)
+    while not finishing.done():
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:  # where signals can't be handled (Windows), Ctrl-C cancels whoever waits
+            asked()
+            projector.hurry()
+    stop.settled()
+    outcome.projection = finishing.result()

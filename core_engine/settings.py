@@ -70,6 +70,9 @@ class Settings:
     qdrant_url: str | None = _option(None, "QDRANT_URL")
     qdrant_api_key: str | None = _option(None, "QDRANT_API_KEY", secret=True)
 
+    grace: float = _option(60.0)
+    wait: float | None = _option(None)
+    defer_writes: bool = _option(False)
     max_cost: float | None = _option(None)
     yes: bool = _option(False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
@@ -172,6 +175,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("timeout", 0.1, 86_400),
     ("retries", 0, 100),
     ("dimensions", 1, 65_536),
+    ("grace", 0, 86_400),
+    ("wait", 0, 1e9),
     ("max_cost", 0, 1e9),
 )
 _URLS = (

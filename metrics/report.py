@@ -164,7 +164,7 @@ def _chunks(db: sqlite3.Connection, outcome: Outcome, progress: Progress, projec
         (DEAD, outcome.run),
     ).fetchone()
     answered, dead = int(rows[1]), int(rows[2])
-    written = 0 if projection.errors else answered
+    written = 0 if projection.errors or projection.deferred else answered
     dead += progress.dead_before
     return {
         "total": progress.chunks,

@@ -9,7 +9,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,11 @@ def write_meetings(folder: Path, count: int, turns: int = 40) -> list[Path]:
         path.write_text("\n".join(meeting(number, turns)) + "\n", encoding="utf-8")
         paths.append(path)
     return paths
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Look every few milliseconds, until it is so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

@@ -435,6 +435,25 @@ def test_a_qdrant_that_is_down_ends_the_run_at_once_and_nothing_is_spent(tmp_pat
     assert calls(server) == 0
 
 
+def test_with_deferred_writes_stores_that_are_down_cost_no_night(
+    tmp_path, corpus, model, server, qdrant_face, workspace
+):
+    kg = Kg(tmp_path, **model)
+    down = {"NEO4J_URI": f"bolt://127.0.0.1:{_closed_port()}", "QDRANT_URL": f"http://127.0.0.1:{_closed_port()}"}
+    report = kg.process(corpus, "-w", workspace, "--defer-writes", **down)
+    assert adds_up(report)
+    assert report["chunks"]["pending"] == report["chunks"]["total"]
+    assert any("kg rebuild" in note for note in report["notes"])
+    bought = calls(server)
+    assert bought > 0
+    again = kg.process(corpus, "-w", workspace, QDRANT_URL=qdrant_face.url)
+    assert calls(server) == bought
+    assert again["vectors"]["points"] == again["chunks"]["reused"] == again["chunks"]["total"]
+    fresh = Kg(_folder(tmp_path, "fresh"), **model)
+    fresh.process(corpus, "-w", workspace)
+    assert kg.graph(workspace) == fresh.graph(workspace)
+
+
 def test_a_qdrant_that_fails_in_the_middle_costs_no_answer(
     tmp_path, corpus, model, server, qdrant_face, workspace, monkeypatch
 ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import sys
@@ -15,7 +16,9 @@ import time
 from pathlib import Path
 from typing import IO, Self
 
-from core_engine.errors import WorkspaceLocked
+from core_engine.errors import LedgerError, WorkspaceLocked
+
+log = logging.getLogger("kg.lock")
 
 if sys.platform == "win32":
     import msvcrt
@@ -36,11 +39,17 @@ else:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise LedgerError(
+                f"{file.name} can't be locked: {error.strerror}: its file system (a network disk?) knows no locks, "
+                "and two runs could mix: name another --home"
+            ) from error
         return True
 
 
 _LOOKS = 5
 _LOOK_S = 0.05
+_WAIT_S = 0.5
 
 
 def _lock_soon(file: IO[str]) -> bool:
@@ -53,22 +62,40 @@ def _lock_soon(file: IO[str]) -> bool:
 
 
 class RunLock:
-    """Holds a workspace for one run. Raises WorkspaceLocked, naming the holder, if another run has it."""
+    """Holds a workspace for one run. Raises WorkspaceLocked, naming the holder, if another run has it.
 
-    def __init__(self, path: Path) -> None:
+    With `wait_s` only after waiting so long for the other to end.
+    """
+
+    def __init__(self, path: Path, wait_s: float | None = None) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = path.open("a+", encoding="utf-8")
-        if not _lock_soon(self._file):
-            holder = _holder(path)
+        self._file = _opened(path)
+        try:
+            if not _lock_soon(self._file):
+                self._wait(path, wait_s or 0.0)
+        except BaseException:
             self._file.close()
-            raise WorkspaceLocked(
-                f"another run holds this workspace ({holder}); wait for it, or use another --workspace"
-            )
+            raise
+        if os.fstat(self._file.fileno()).st_size:
+            log.warning("the run before (%s) ended without a word: what it left is taken up", _holder(path))
         self._file.seek(0)
         self._file.truncate()
         started = time.strftime("%Y-%m-%d %H:%M:%S%z")
         self._file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}))
         self._file.flush()
+
+    def _wait(self, path: Path, wait_s: float) -> None:
+        """Lock it when the other run has ended. Raises WorkspaceLocked where that takes too long."""
+        if wait_s:
+            log.warning("another run holds this workspace (%s): waiting for it to end", _holder(path))
+        give_up_at = time.monotonic() + wait_s
+        while (left := give_up_at - time.monotonic()) > 0:
+            time.sleep(min(_WAIT_S, left))
+            if _try_lock(self._file):
+                return
+        raise WorkspaceLocked(
+            f"another run holds this workspace ({_holder(path)}): --wait waits for it, or use another --workspace"
+        )
 
     def release(self) -> None:
         # Truncated, not deleted: a deleted file could be locked by two who opened it before and after.
@@ -89,6 +116,15 @@ def is_held(path: Path) -> str:
         return ""
     with path.open("a+", encoding="utf-8") as file:
         return "" if _try_lock(file) else _holder(path)
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise LedgerError(
+            f"{path} can't be opened: {error.strerror}: make it writable, or name another --home"
+        ) from error
 
 
 def _holder(path: Path) -> str:

@@ -12,7 +12,7 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from core_engine.llm.question import Question
 from core_engine.llm.tokens import CompletionModel, TokenCounter
 from core_engine.ports import Observer, Pricer
 from core_engine.progress import Progress
+from core_engine.stopping import Stop
 from core_engine.types import LLMCall, Usage
 
 log = logging.getLogger("kg.model")
@@ -60,6 +61,7 @@ class Office:
     progress: Progress
     slots: asyncio.Semaphore  # requests in flight, for extraction and embeddings together
     retries: int = 6
+    stop: Stop = field(default_factory=lambda: Stop(0.0))  # one that nobody asks
     rng: random.Random = random.Random()  # noqa: RUF009, S311  jitter is no secret, and one source serves all
 
 
@@ -108,8 +110,8 @@ class Asker:
     ) -> Answered:
         """Ask, with patience; the reply is committed, unparsed. `more_room` multiplies the output ceiling.
 
-        Raises ServiceRefused, OverBudget (the run ends), PassingFailure (the questions stay open), RequestTooLarge
-        and BadReply (a smaller request may do).
+        Raises ServiceRefused, OverBudget, Stopped (the run ends), PassingFailure (the questions stay open),
+        RequestTooLarge and BadReply (a smaller request may do).
         """
         room = self._completions or CompletionModel()
         count = len(question.numbers)
@@ -208,7 +210,8 @@ class Asker:
                         raise self.give_up(away) from failure
                     raise
                 log.warning("%s; trying again", failure)
-                await asyncio.sleep(self._jitter(failures))
+                async with office.stop.waiting():
+                    await asyncio.sleep(self._jitter(failures))
 
     def _jitter(self, failures: int) -> float:
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -225,11 +228,13 @@ class Asker:
     ) -> tuple[LLMCall, T]:
         office = self._office
         ceiling = office.pricer.price(self._client.endpoint.model, at_most, self._stage)
-        await office.purse.reserve(ceiling)
+        async with office.stop.waiting():
+            await office.purse.reserve(ceiling)
         spent: Decimal | None = Decimal(0)
         try:
             async with office.slots:
-                reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
+                async with office.stop.waiting():
+                    reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
                 charged: int | None = None
                 try:
                     call = await self._begin(question, attempt, ceiling, reservation.waited_s)

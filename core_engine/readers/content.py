@@ -197,7 +197,8 @@ def _raw(source: Source) -> Iterator[BinaryIO]:
 def _standard_input() -> BinaryIO:
     """Standard input can be read once, but is wanted twice (fingerprint, then text): kept in an unnamed file."""
     kept = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
-    shutil.copyfileobj(sys.stdin.buffer, kept, _BLOCK)
+    # Not through its buffer: Python could not end while a thread waits inside that.
+    shutil.copyfileobj(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer), kept, _BLOCK)
     return kept
 
 

@@ -1,0 +1,156 @@
+"""Ctrl-C and SIGTERM in every stage of a run: nothing that was answered is lost, and nobody waits longer than asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from core_engine.ledger.lock import RunLock
+from tests.kg import ROOT, Kg, wait_until, write_meetings
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@pytest.fixture
+def server(openai_server):
+    return openai_server()
+
+
+@pytest.fixture
+def kg(tmp_path, server):
+    return Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="sk-test-canary-0123456789")
+
+
+def ended(run: subprocess.Popen[str], within_s: float = 20) -> dict[str, Any]:
+    """The report of a run that was asked to stop, and did so in time."""
+    began = time.monotonic()
+    out, err = run.communicate(timeout=60)
+    assert time.monotonic() - began < within_s
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    report = json.loads(out)
+    chunks = report["chunks"]
+    assert chunks["total"] == sum(chunks[name] for name in ("written", "reused", "dead", "pending"))
+    assert report["status"] == "stopped"
+    assert "left" in report["ended"]
+    return report
+
+
+@BOTH
+def test_who_waits_for_the_rate_limit_is_not_waited_for(kg, server, tmp_path, number):
+    write_meetings(tmp_path / "t", 4)
+    run = kg.started("process", "t", "--batch-size", 2, "--rpm", 4, "--tpm", 1_000_000, "--embedder", "none", "--json")
+    wait_until(lambda: server.books(log=False)["calls"] >= 1)
+    run.send_signal(number)
+    report = ended(run)  # at 4 requests a minute, the next one would have to wait for 15 s and the last for minutes
+    books = server.books(log=False)
+    assert books["calls"] <= 3
+    assert books["aborted"] == report["cost_usd"]["unknown_calls"] == 0
+    assert report["chunks"]["pending"] > 0
+    again = kg.process("t", "--embedder", "none")
+    assert again["chunks"]["pending"] == 0
+    assert server.books(log=False)["questions"] == books["questions"] + again["chunks"]["written"]
+
+
+@BOTH
+def test_what_is_in_flight_when_the_grace_is_over_is_named_with_its_price(kg, server, tmp_path, number):
+    write_meetings(tmp_path / "t", 4)
+    server.configure(faults=[{"kind": "hang", "stage": "chat"}])
+    run = kg.started("process", "t", "--embedder", "none", "--grace", 0.5, "--json")
+    wait_until(lambda: server.books(log=False)["in_flight"] >= 1)
+    run.send_signal(number)
+    report = ended(run)
+    assert report["cost_usd"]["unknown_calls"] >= 1
+    assert report["cost_usd"]["unknown_at_most"] > 0
+
+
+@BOTH
+def test_a_planner_that_hangs_on_standard_input_is_let_go(kg, number):
+    command = [sys.executable, "-c", "import kg_batch; kg_batch.main()", "process", "-", "--embedder", "none", "--json"]
+    reading, writing = os.pipe()
+    env = {**os.environ, **kg.env, "PYTHONPATH": str(ROOT)}
+    run = subprocess.Popen(
+        command, cwd=kg.folder, env=env, stdin=reading, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        wait_until(lambda: any(kg.folder.glob(".kg/default/runs/*/run.log")))
+        wait_until(lambda: "process default" in _log(kg))
+        run.send_signal(number)
+        assert ended(run)["chunks"]["total"] == 0
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_stores_that_are_being_written_are_left_whole_and_the_next_run_ends_them(kg, server, qdrant_face, tmp_path):
+    write_meetings(tmp_path / "t", 4)
+    env = {"QDRANT_URL": qdrant_face.url}
+    run = kg.started("process", "t", "--grace", 1, "--json", **env)
+    wait_until(lambda: "process default" in _log(kg))
+    qdrant_face.behave(fail_after=0, status=503)  # the projector will be patient with it
+    wait_until(lambda: _answered(kg) >= 20)
+    run.send_signal(signal.SIGINT)
+    report = ended(run)
+    assert report["store_errors"]
+    assert report["chunks"]["pending"] > 0
+    before = server.books(log=False)["questions"]
+    qdrant_face.behave()
+    again = kg.process("t", **env)
+    assert again["vectors"]["points"] == again["chunks"]["total"]
+    assert server.books(log=False)["questions"] - before == again["chunks"]["written"]
+    undisturbed = Kg(tmp_path / "undisturbed", **kg.env)
+    write_meetings(undisturbed.folder / "t", 4)
+    undisturbed.process("t")
+    assert kg.graph() == undisturbed.graph()
+
+
+@BOTH
+def test_a_store_that_does_not_answer_when_it_is_opened_is_let_go(kg, server, tmp_path, number):
+    write_meetings(tmp_path / "t", 1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # takes the connection, and never says a word
+        run = kg.started("process", "t", NEO4J_URI=f"bolt://127.0.0.1:{listener.getsockname()[1]}")
+        connection, _ = listener.accept()
+        run.send_signal(number)
+        began = time.monotonic()
+        _, err = run.communicate(timeout=60)
+        connection.close()
+    assert time.monotonic() - began < 15
+    assert run.returncode == 130, err
+    assert "stopped" in err
+    assert "Traceback" not in err
+    assert server.books(log=False)["calls"] == 0
+
+
+@BOTH
+def test_who_waits_for_another_run_stops_waiting(kg, tmp_path, number):
+    write_meetings(tmp_path / "t", 1)
+    with RunLock(tmp_path / ".kg" / "default" / "lock"):
+        run = kg.started("process", "t", "--wait")
+        assert run.stderr
+        assert f"pid {os.getpid()}" in run.stderr.readline()
+        run.send_signal(number)
+        _, err = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "nothing was sent" in err
+
+
+def _answered(kg: Kg) -> int:
+    db = kg.ledger()
+    try:
+        return db.execute("SELECT count(*) FROM question WHERE state = 2").fetchone()[0]
+    finally:
+        db.close()
+
+
+def _log(kg: Kg) -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in kg.folder.glob(".kg/default/runs/*/run.log"))
