@@ -50,6 +50,13 @@ Wait = Annotated[
     float | None,
     typer.Option("--wait", help="Wait so many seconds for another run; alone: however long.", rich_help_panel=_WORK),
 ]
+ConfirmAbove = Annotated[
+    float | None,
+    typer.Option("--confirm-above", help="Ask first above so many dollars. [1]", rich_help_panel=_WORK),
+]
+Persona = Annotated[
+    str | None, typer.Option("--persona", help="For whom: caps and reports by person.", rich_help_panel=_WORK)
+]
 Yes = Annotated[bool | None, typer.Option("--yes", help="Don't ask.", show_default=False, rich_help_panel=_WORK)]
 ChunkSize = Annotated[
     int | None, typer.Option("--chunk-size", help="Characters a chunk, about. [1200]", rich_help_panel=_WORK)

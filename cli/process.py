@@ -66,6 +66,8 @@ def process(
     max_cost: options.MaxCost = None,
     grace: options.Grace = None,
     wait: options.Wait = None,
+    confirm_above: options.ConfirmAbove = None,
+    persona: options.Persona = None,
     yes: options.Yes = None,
     chunk_size: options.ChunkSize = None,
     clean: options.Clean = None,
@@ -121,6 +123,8 @@ def retry(
     max_cost: options.MaxCost = None,
     grace: options.Grace = None,
     wait: options.Wait = None,
+    confirm_above: options.ConfirmAbove = None,
+    persona: options.Persona = None,
     yes: options.Yes = None,
     model: options.Model = None,
     embedding_model: options.EmbeddingModel = None,
@@ -267,7 +271,29 @@ async def _asked_and_written(
 ) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
     parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()], stop)
-    stores = {"graph_store": "none", "vector_store": "none"}
+    try:
+        outcome, names = await _worked(settings, parts, ledger, run, command, now, totals, stop, quiet=quiet)
+    finally:
+        await parts.close()
+    report = _report(settings, ledger, parts, outcome, names)
+    ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+    return report, outcome.exit_code
+
+
+async def _worked(
+    settings: Settings,
+    parts: Parts,
+    ledger: Ledger,
+    run: str,
+    command: str,
+    now: float,
+    totals: Totals,
+    stop: Stop,
+    *,
+    quiet: bool,
+) -> tuple[Outcome, dict[str, str]]:
+    """The run from the stores' opening to its last write: how it ended, and which parts were used."""
+    progress, stores = parts.progress, {"graph_store": "none", "vector_store": "none"}
     await open_stores(parts.projector, stop)
     stores |= parts.projector.store_names
     recovered = begin(ledger, run, command, settings.shown(), now)
@@ -281,19 +307,14 @@ async def _asked_and_written(
         stores["vector_store"],
     )
     outcome = Outcome(run, command, now, recovered, progress, parts.projector.result)
-    try:
-        async with shown(parts, totals, quiet=quiet):
-            await work(outcome, ledger, parts.pipeline, parts.projector, stop)
-    finally:
-        await parts.close()
+    async with shown(parts, totals, quiet=quiet):
+        await work(outcome, ledger, parts.pipeline, parts.projector, stop)
     if outcome.ending.kind == "interrupted":
         with ledger.reading() as db:
             outcome.ending.message = _how_far(db, outcome)
         log.warning("%s", outcome.ending.message)
     remember_capabilities(parts)
-    report = _report(settings, ledger, parts, outcome, {**parts.names, **stores})
-    ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
-    return report, outcome.exit_code
+    return outcome, {**parts.names, **stores}
 
 
 def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
@@ -324,6 +345,8 @@ def _report(
         stepped_down=parts.stepped_down(),
         warnings=parts.deriver.warnings,
         price_sources={m: parts.prices.source(m, stage) for stage, m in models.items() if m in used},
+        budget=parts.budget.state() if parts.budget else (),
+        refused=parts.budget.refused() if parts.budget else None,
     )
     with ledger.reading() as db:
         return build(db, outcome, about, prices_of(settings))

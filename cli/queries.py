@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
 
-from cli.wiring import endpoint_of, ontology_of, prices_of, specs_of
+from cli.wiring import budget_of, endpoint_of, ontology_of, prices_of, specs_of
 from core_engine import keys
 from core_engine.errors import KGError, SettingsError
 from core_engine.identity import digest
@@ -16,7 +15,6 @@ from core_engine.ledger.questions import Claim, Wanted
 from core_engine.limits.rate_limiter import RateLimiter
 from core_engine.progress import Progress
 from core_engine.settings import Settings
-from metrics.budget import RunBudget
 
 RUN = "search"
 """Under this name the calls of searches stand in the ledger; they belong to no run."""
@@ -59,6 +57,8 @@ async def _ask(settings: Settings, ledger: Ledger, spec: int, question: int, wor
     from core_engine.llm.question import Question
     from core_engine.llm.tokens import TokenCounter
 
+    prices = prices_of(settings)
+    budget = budget_of(settings, prices, RUN, None, specs_of(settings, ExtractionPrompt(ontology_of(settings)))[1])
     office = Office(
         ledger=ledger,
         run=RUN,
@@ -68,8 +68,8 @@ async def _ask(settings: Settings, ledger: Ledger, spec: int, question: int, wor
             embedding_rpm=settings.embedding_rpm,
             embedding_tpm=settings.embedding_tpm,
         ),
-        pricer=prices_of(settings),
-        purse=Purse(RunBudget(None if settings.max_cost is None else Decimal(str(settings.max_cost)))),
+        pricer=prices,
+        purse=Purse(budget),
         observers=(),
         progress=Progress(),
         slots=asyncio.Semaphore(1),
@@ -82,3 +82,4 @@ async def _ask(settings: Settings, ledger: Ledger, spec: int, question: int, wor
         await asker.embed(Question([question], RUN), [words.encode("utf-8", "replace").decode()])
     finally:
         await client.close()
+        budget.close()

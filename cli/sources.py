@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 
 from core_engine.errors import SettingsError
 from core_engine.settings import Settings, flag
+from metrics.caps import checked as checked_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, con
             origins[name] = "default"
             continue
         value, origins[name] = found
+        if name == "budget":
+            values[name] = checked_budget(value, toml_path)
+            continue
         values[name] = _as_type(value, types[name], origins[name])
     try:
         return Loaded(Settings(**values), origins)

@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,9 @@ from core_engine.projector import Projector
 from core_engine.settings import Settings
 from core_engine.stopping import Stop
 from core_engine.types import Usage
+from metrics.account import Account
 from metrics.budget import RunBudget
+from metrics.caps import Caps, caps_of
 from metrics.prices import Prices
 
 if TYPE_CHECKING:
@@ -54,10 +55,13 @@ class Parts:
     clients: list[Client]
     asked: Asked
     names: dict[str, str]
+    budget: RunBudget | None = None  # where nothing is asked of a model, nothing can be spent
 
     async def close(self) -> None:
         for client in self.clients:
             await client.close()
+        if self.budget:
+            self.budget.close()
 
     def stepped_down(self) -> dict[str, str]:
         """What the servers did not take, in words, by endpoint and model."""
@@ -189,21 +193,21 @@ def wire(
     )
     prices = prices_of(settings)
     dimensions = dimensions_of(settings, ledger, asked) if embed_spec else None
+    deriver = AnswerDeriver(settings.workspace, ontology)
+    projector = projector_of(settings, ledger, deriver, dimensions, deferred=settings.defer_writes)
     clients: list[Client] = []
-    office = None
+    office = budget = None
     if extract_spec.kind == "extract" or embed_spec:
         from core_engine.llm.asker import Office
         from core_engine.llm.purse import Purse
 
-        cap = None if settings.max_cost is None else Decimal(str(settings.max_cost))
-        if cap is not None:
-            _check_prices(prices, settings, extract_spec, embed_spec)
+        budget = budget_of(settings, prices, run, extract_spec, embed_spec)
         office = Office(
             ledger=ledger,
             run=run,
             limiter=limiter,
             pricer=prices,
-            purse=Purse(RunBudget(cap)),
+            purse=Purse(budget),
             observers=observers,
             progress=progress,
             slots=asyncio.Semaphore(settings.max_concurrent),
@@ -220,11 +224,9 @@ def wire(
 
         asker = _asker(office, settings, "embed", asked.embed_no, clients, dimensions)
         embedder = Embedder(ledger, asker, progress)
-    deriver = AnswerDeriver(settings.workspace, ontology)
     if extract_spec.kind == "rules" and embedder is None:
         plan = _in_larger_steps(plan)
     planner = Planner(ledger, run, plan, asked, progress)
-    projector = projector_of(settings, ledger, deriver, dimensions, deferred=settings.defer_writes)
     pipeline = Pipeline(
         planner,
         extractor,
@@ -237,16 +239,27 @@ def wire(
         "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
     }
-    return Parts(ledger, pipeline, projector, limiter, prices, progress, deriver, clients, asked, names)
+    return Parts(ledger, pipeline, projector, limiter, prices, progress, deriver, clients, asked, names, budget)
 
 
-def _check_prices(prices: Prices, settings: Settings, extract: Spec, embed: Spec | None) -> None:
+def budget_of(settings: Settings, prices: Prices, run: str, extract: Spec | None, embed: Spec | None) -> RunBudget:
+    """What a run may spend, by all caps that hold for it. Close it when the run is over."""
+    caps = caps_of(settings.budget, settings.workspace, settings.persona, max_cost=settings.max_cost)
+    _check_prices(caps, prices, settings, extract, embed)
+    account = Account(Path(settings.home), settings.workspace, settings.persona, run)
+    return RunBudget(caps=caps, account=account)
+
+
+def _check_prices(caps: Caps, prices: Prices, settings: Settings, extract: Spec | None, embed: Spec | None) -> None:
     """No cap in dollars can hold a call whose price nobody knows."""
-    used = [(settings.model, "extract")] if extract.kind == "extract" else []
+    cap = caps.in_dollars
+    if cap is None:
+        return
+    used = [(settings.model, "extract")] if extract and extract.kind == "extract" else []
     used += [(settings.embedding_model, "embed")] if embed else []
     for model, stage in used:
         if prices.price(model, Usage(prompt=1), stage) is None:
-            raise SettingsError(f"--max-cost: the price of {model!r} is not known: give it in a file with --prices")
+            raise SettingsError(f"{cap.origin}: the price of {model!r} is not known: give it in a file with --prices")
 
 
 def projector_of(

@@ -102,12 +102,20 @@ class Pricer(Protocol):
 
 
 class Budget(Protocol):
-    """What a run may still spend, in US dollars. Amounts are reserved before a call at its ceiling, settled after."""
+    """What a run may still spend, in US dollars and tokens, reserved before a call at its ceiling, settled after."""
 
-    def reserve(self, ceiling: Decimal | None) -> bool:
-        """False where the ceiling could cross the cap. None: an unpriced call, which no cap in dollars can hold."""
+    others_hold: bool
+    """After a refusal: other processes have reserved some of what was missing, and may yet give it back."""
 
-    def settle(self, ceiling: Decimal | None, cost: Decimal | None) -> None: ...
+    def reserve(self, ceiling: Decimal | None, tokens: int = 0) -> bool:
+        """False where the ceiling could cross a cap. None: an unpriced call, which no cap in dollars can hold."""
+
+    def settle(
+        self, ceiling: Decimal | None, cost: Decimal | None, tokens: int = 0, used: int | None = None
+    ) -> None: ...
+
+    def refusal(self) -> str:
+        """The last refusal in words, with what to do."""
 
 
 class Observer(Protocol):

@@ -74,6 +74,9 @@ class Settings:
     wait: float | None = _option(None)
     defer_writes: bool = _option(False)
     max_cost: float | None = _option(None)
+    confirm_above: float = _option(1.0)
+    persona: str | None = _option(None)
+    budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
     yes: bool = _option(False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
 
@@ -83,6 +86,8 @@ class Settings:
                 f"--workspace {self.workspace!r} can't be a name: letters, digits, '.', '_' and '-', 64 at most, "
                 "beginning with a letter or digit"
             )
+        if self.persona is not None and not _WORKSPACE.fullmatch(self.persona):
+            raise SettingsError(f"--persona {self.persona!r} can't be a name: the same signs as in a workspace's")
         for item in fields(self):
             choices = item.metadata.get("choices")
             value = getattr(self, item.name)
@@ -178,6 +183,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("grace", 0, 86_400),
     ("wait", 0, 1e9),
     ("max_cost", 0, 1e9),
+    ("confirm_above", 0, 1e9),
 )
 _URLS = (
     ("base_url", ("http", "https")),

@@ -1,50 +1,185 @@
-"""What a run may spend."""
+"""What a run may spend: its own caps, and those that it shares with other runs through the home's account."""
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
+import time
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
-from core_engine.errors import SettingsError
+from metrics.account import Account, Amount, Standing
+from metrics.caps import Cap, Caps, amount_in_words
 
 _ZERO = Decimal(0)
+_TELL_S = 1.0  # how often a run without shared caps tells the account what it has spent
 
 
 class RunBudget:
-    """A Budget for one run in one process: spent and reserved together never exceed the cap.
+    """A Budget for one run in one process: spent and reserved together never exceed a cap.
 
     `reserve` at the ceiling before a call, `settle` after it, whatever became of it. A refusal is final only while
-    nothing is `reserved`: calls in flight mostly settle below their ceilings, and then there is room again.
+    nothing is `reserved`, here and by `others_hold`: calls in flight mostly settle below their ceilings, and then
+    there is room again.
     """
 
-    def __init__(self, cap: Decimal | None = None) -> None:
-        if cap is not None and not (cap.is_finite() and cap > 0):
-            raise SettingsError(f"--max-cost must be an amount above 0, and is {cap}: leave it out for no cap")
-        self.cap = cap
+    def __init__(
+        self,
+        cap: Decimal | None = None,
+        *,
+        caps: Caps | None = None,
+        account: Account | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        alone = (Cap("run", "dollars", cap, origin="--max-cost"),) if cap is not None else ()
+        self.caps = caps or Caps(alone)
         self.spent = _ZERO
         self.reserved = _ZERO
+        self.spent_tokens = 0
+        self.reserved_tokens = 0
         self.unpriced = 0
+        self.others_hold = False
+        self._account = account
+        self._shared = account is not None and any(cap.period != "run" for cap in self.caps.caps)
+        self._untold = Amount()
+        self._told_at = clock()
+        self._clock = clock
+        self._refused: tuple[Standing, Amount] | None = None
+        self._stopped_by: tuple[Standing, Amount] | None = None
+        self._last: list[dict[str, Any]] | None = None
         self._lock = threading.Lock()
 
     @property
     def left(self) -> Decimal | None:
-        """What may still be reserved; None without a cap."""
-        return None if self.cap is None else max(self.cap - self.spent - self.reserved, _ZERO)
+        """The dollars that this run's own caps leave to be reserved; None without such a cap."""
+        standings = [self._own(cap).left for cap in self.caps.caps if (cap.period, cap.unit) == ("run", "dollars")]
+        return min(standings, default=None)
 
-    def reserve(self, ceiling: Decimal | None) -> bool:
-        """False where the ceiling could cross the cap. An unpriced call passes: no cap in dollars can hold it."""
+    # --- Budget -----------------------------------------------------------------------------------------------------
+
+    def reserve(self, ceiling: Decimal | None, tokens: int = 0) -> bool:
+        """False where the ceiling could cross a cap. An unpriced call passes those in dollars, which can't hold it."""
+        need = Amount(ceiling or _ZERO, tokens)
         with self._lock:
-            if ceiling is None:
-                return True
-            if self.cap is not None and self.spent + self.reserved + ceiling > self.cap:
+            self._refused = None
+            short = self._short_of(need)
+            if short is None and self._shared and self._account:
+                short = self._account.reserve(need, self.caps)
+            if short is not None:
+                self._refused = short, need
+                self.others_hold = short.others_hold
+                if short.others_hold and self._account:
+                    self._account.settle_for_the_dead()
                 return False
-            self.reserved += ceiling
+            self.reserved += need.dollars
+            self.reserved_tokens += tokens
             return True
 
-    def settle(self, ceiling: Decimal | None, cost: Decimal | None) -> None:
-        """Turn a reservation into what the call cost: 0 if it was never sent, None if nobody knows, then the ceiling."""
+    def settle(self, ceiling: Decimal | None, cost: Decimal | None, tokens: int = 0, used: int | None = None) -> None:
+        """Turn a reservation into what the call cost: 0 if it was never sent, None if nobody knows, then the ceiling.
+
+        `used` are the tokens that it took of the `tokens` reserved, likewise.
+        """
+        reserved = Amount(ceiling or _ZERO, tokens)
+        spent = Amount(reserved.dollars if cost is None else cost, tokens if used is None else used)
         with self._lock:
             if ceiling is None:
                 self.unpriced += 1
-            self.reserved -= ceiling or _ZERO
-            self.spent += cost if cost is not None else (ceiling or _ZERO)
+            self.reserved -= reserved.dollars
+            self.reserved_tokens -= tokens
+            self.spent += spent.dollars
+            self.spent_tokens += spent.tokens
+            self._tell(reserved, spent)
+
+    def refusal(self) -> str:
+        """The last refusal in words: which cap, what is left of it, what the call needs, and when the cap turns."""
+        if self._refused is None:
+            return "the budget has no room for one more call at its ceiling"
+        self._stopped_by = standing, need = self._refused
+        cap = standing.cap
+        text = f"stopped by {cap}: {amount_in_words(standing.left, cap.unit)} left, and the next request may take "
+        text += amount_in_words(need.of(cap.unit), cap.unit)
+        if cap.period == "run":
+            return f"{text}; the same command goes on from here"
+        turns = self.caps.span(cap.period, self._clock())[1]
+        text += f"; it begins anew at {_moment(turns, self.caps.zone)}, in {_in_words(turns - self._clock())}"
+        return f"{text}: the same command goes on from here then"
+
+    # --- for the report ---------------------------------------------------------------------------------------------
+
+    def state(self) -> list[dict[str, Any]]:
+        """Each cap as it stands, in plain values; after close(), as it stood then."""
+        if self._last is not None:
+            return self._last
+        with self._lock:
+            return [self._said(standing) for standing in self._standings()]
+
+    def refused(self) -> dict[str, Any] | None:
+        """What stopped the run: the cap, what was left of it, what the call `needed`; None if nothing did."""
+        if self._stopped_by is None:
+            return None
+        standing, need = self._stopped_by
+        return {**self._said(standing), "needed": float(need.of(standing.cap.unit))}
+
+    def close(self) -> None:
+        """Tell the account the rest, and leave it."""
+        if self._account and self._last is None:
+            self._last = self.state()
+            with self._lock:
+                self._tell(Amount(), Amount(), at_once=True)
+                self._account.close()
+
+    # --- within -----------------------------------------------------------------------------------------------------
+
+    def _own(self, cap: Cap) -> Standing:
+        if cap.unit == "dollars":
+            return Standing(cap, self.spent, self.reserved)
+        return Standing(cap, Decimal(self.spent_tokens), Decimal(self.reserved_tokens))
+
+    def _short_of(self, need: Amount) -> Standing | None:
+        own = (self._own(cap) for cap in self.caps.caps if cap.period == "run")
+        return next((each for each in own if each.left < need.of(each.cap.unit)), None)
+
+    def _standings(self) -> list[Standing]:
+        own = [self._own(cap) for cap in self.caps.caps if cap.period == "run"]
+        return own + (self._account.standings(self.caps) if self._account else [])
+
+    def _tell(self, reserved: Amount, spent: Amount, *, at_once: bool = False) -> None:
+        if self._account is None:
+            return
+        if self._shared:
+            if reserved != spent or reserved != Amount():
+                self._account.settle(reserved, spent)
+            return
+        # No cap of ours hangs on it: the others may learn a second later what we spent.
+        self._untold = Amount(self._untold.dollars + spent.dollars, self._untold.tokens + spent.tokens)
+        now = self._clock()
+        if self._untold != Amount() and (at_once or now - self._told_at >= _TELL_S):
+            self._account.settle(Amount(), self._untold)
+            self._untold, self._told_at = Amount(), now
+
+    def _said(self, standing: Standing) -> dict[str, Any]:
+        cap = standing.cap
+        turns = None if cap.period == "run" else self.caps.span(cap.period, self._clock())[1]
+        return {
+            "period": cap.period,
+            "unit": cap.unit,
+            "scope": cap.scope or "home",
+            "name": cap.name,
+            "cap": float(cap.amount),
+            "spent": float(round(standing.spent, 8)),
+            "left": float(round(standing.left, 8)),
+            "resets_at": None if turns is None else dt.datetime.fromtimestamp(turns, self.caps.zone).isoformat(),
+            "set_by": cap.origin,
+        }
+
+
+def _moment(when: float, zone: dt.tzinfo) -> str:
+    return dt.datetime.fromtimestamp(when, zone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def _in_words(seconds: float) -> str:
+    minutes = max(round(seconds / 60), 1)
+    days, hours = minutes // 1_440, minutes // 60 % 24
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60:02} min" if hours else f"{minutes} min"

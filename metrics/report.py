@@ -41,6 +41,8 @@ class Surroundings:
     stepped_down: Mapping[str, str]
     warnings: Sequence[str]
     price_sources: Mapping[str, str]
+    budget: Sequence[Mapping[str, Any]] = ()
+    refused: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ class _Call:
     @property
     def answered(self) -> bool:
         return self.status == "answered"
+
+    @property
+    def unpriced(self) -> bool:
+        """Answered, and nobody knows the model's price."""
+        return self.answered and self.cost is None and self.ceiling is None
 
     @property
     def useless(self) -> bool:
@@ -108,6 +115,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "tokens": _tokens(calls),
         "cost_usd": cost,
         "prices": dict(about.price_sources),
+        "budget": {"caps": list(about.budget), "refused": about.refused},
         "estimate": {},
         "latency_s": {
             "chat": summary([c.duration_s for c in calls if c.stage == "extract" and c.answered]),
@@ -216,7 +224,8 @@ def _cost(
 ) -> dict[str, Any]:
     spent = {stage: sum((c.cost or Decimal(0) for c in calls if c.stage == stage), Decimal(0)) for stage in _BUYS}
     total = sum(spent.values(), Decimal(0))
-    unknown = [c for c in calls if not c.answered and c.cost is None]
+    # An answer without its usage is billed all the same, and has a price: it is unknown, not unpriced.
+    unknown = [c for c in calls if c.cost is None and (not c.answered or c.ceiling is not None)]
     bought = max(chunks["total"] - chunks["reused"], 0)
     return {
         "total": _money(total),
@@ -229,7 +238,7 @@ def _cost(
         "unknown_calls": len(unknown),
         "saved_by_reuse": _money(_cost_a_question(db) * progress.reused),
         "saved_by_cache": _money(_saved_by_cache(calls, pricer)),
-        "unpriced_calls": sum(c.answered and c.cost is None for c in calls),
+        "unpriced_calls": sum(c.unpriced for c in calls),
     }
 
 
@@ -375,7 +384,7 @@ def _by_model(calls: Sequence[_Call]) -> dict[str, Any]:
             "cached": usage.cached,
             "completion": usage.completion,
             "cost_usd": _money(sum((c.cost or Decimal(0) for c in mine), Decimal(0))),
-            "unpriced_calls": sum(c.answered and c.cost is None for c in mine),
+            "unpriced_calls": sum(c.unpriced for c in mine),
         }
     return found
 

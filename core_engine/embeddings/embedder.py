@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge
+from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure, RequestTooLarge
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import Asker
-from core_engine.llm.isolation import isolate
+from core_engine.llm.isolation import halves, isolate
 from core_engine.llm.question import Question
 from core_engine.llm.tokens import estimate_tokens
 from core_engine.progress import Progress
@@ -144,7 +144,14 @@ class Embedder:
 
     async def _resolve(self, batch: str, texts: Sequence[_Text]) -> None:
         """Ask until each text is answered, dead, or left open; a bad text is found by halves."""
-        failure = await self._try(batch, texts, "first")
+        try:
+            failure = await self._try(batch, texts, "first")
+        except OverBudget:
+            if len(texts) == 1:
+                raise
+            for half in halves(texts):
+                await self._resolve(batch, half)
+            return
         if isinstance(failure, BadReply) and self.asker.proven:
             failure = await self._try(batch, texts, "reask")
         if failure is None:

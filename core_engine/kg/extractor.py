@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge
+from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure, RequestTooLarge
 from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
 from core_engine.kg.reply import ParsedReply, parse
 from core_engine.kg.rules.extractor import scan
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
-from core_engine.llm.isolation import isolate
+from core_engine.llm.isolation import halves, isolate
 from core_engine.llm.question import Question
 from core_engine.progress import Progress
 from core_engine.types import Batch, BatchItem
@@ -77,7 +77,14 @@ class ModelExtractor:
 
         For k bad chunks among n at most k(2⌈log₂ n⌉ + 1) further requests: once more for the whole, then by halves.
         """
-        failure = await self._try(batch, items, purpose, asked_whole_before=asked_whole_before, more_room=more_room)
+        try:
+            failure = await self._try(batch, items, purpose, asked_whole_before=asked_whole_before, more_room=more_room)
+        except OverBudget:
+            if len(items) == 1:
+                raise
+            for half in halves(items):
+                await self._resolve(batch, half, purpose, asked_whole_before=asked_whole_before, more_room=more_room)
+            return
         if failure is None:
             return
 
@@ -161,8 +168,7 @@ class ModelExtractor:
         if len(items) == 1:
             await self._bury(items[0], reason, call)
             return
-        middle = (len(items) + 1) // 2
-        for half in (items[:middle], items[middle:]):
+        for half in halves(items):
             await self._resolve(batch, half, "reask", asked_whole_before=True, more_room=more_room)
 
     async def _ask(

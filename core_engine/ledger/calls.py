@@ -14,13 +14,18 @@ from core_engine.types import LLMCall
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A request that is about to be sent. `ceiling` is what it may cost at most, None where no price is known."""
+    """A request that is about to be sent. `ceiling` is what it may cost at most, None where no price is known.
+
+    `tokens_at_most` is the same in tokens; `measured` its prompt by `estimate_tokens`, for later estimates.
+    """
 
     call: LLMCall
     spec: int
     questions: Sequence[int]
     purpose: str  # first | again (a network retry) | reask (after a bad reply)
     ceiling: Decimal | None
+    tokens_at_most: int = 0
+    measured: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ def begin(db: sqlite3.Connection, sending: Sending) -> None:
     call = sending.call
     db.execute(
         "INSERT INTO call (id, run, batch, stage, endpoint, model, spec, questions, attempt, purpose, ceiling, "
-        "started_at, wait_s, status) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')",
+        "started_at, wait_s, tokens_at_most, measured, status) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')",
         (
             call.id,
             call.run_id,
@@ -53,6 +58,8 @@ def begin(db: sqlite3.Connection, sending: Sending) -> None:
             None if sending.ceiling is None else str(sending.ceiling),
             call.started_at,
             call.wait_s,
+            sending.tokens_at_most,
+            sending.measured,
         ),
     )
 

@@ -20,7 +20,13 @@ def m001_first_tables(db: sqlite3.Connection) -> None:
             db.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_tables,)
+def m002_what_a_call_may_take(db: sqlite3.Connection) -> None:
+    """Tokens of a call at its ceiling, and its prompt by our own measure, from which estimates learn."""
+    db.execute("ALTER TABLE call ADD COLUMN tokens_at_most INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE call ADD COLUMN measured REAL NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_what_a_call_may_take)
 
 _FIRST_TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

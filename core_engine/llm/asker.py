@@ -37,7 +37,8 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _LONGEST_LIMITED_S = 600.0  # how long one request may be turned away for the rate limit
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
-_SURELY_BELOW = 2  # the ceiling of a prompt is this many times its estimate
+_AROUND = 1_000  # tokens that a provider may put around our text: the reply's schema, marks between messages
+_ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,15 @@ class Answered:
 
     call: str
     reply: ChatReply
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a request may take: at most (for the budget), probably (for the limiter), and its prompt by our measure."""
+
+    at_most: Usage
+    tokens: int
+    measured: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +120,15 @@ class Asker:
     ) -> Answered:
         """Ask, with patience; the reply is committed, unparsed. `more_room` multiplies the output ceiling.
 
-        Raises ServiceRefused, OverBudget, Stopped (the run ends), PassingFailure (the questions stay open),
-        RequestTooLarge and BadReply (a smaller request may do).
+        Raises ServiceRefused, Stopped (the run ends), PassingFailure (the questions stay open), RequestTooLarge,
+        BadReply and OverBudget (a smaller request may do).
         """
         room = self._completions or CompletionModel()
         count = len(question.numbers)
         ceiling = room.ceiling(count) * more_room
         prompt = self._counter.count(system) + self._counter.count(user)
-        at_most = Usage(prompt=prompt * _SURELY_BELOW, completion=ceiling)
+        at_most = Usage(prompt=_most_tokens(system, user), completion=ceiling)
+        need = Need(at_most, prompt + room.expected(count), prompt / self._counter.factor)
 
         async def send() -> ChatReply:
             return await self._client.chat(system, user, ceiling, formats)
@@ -127,7 +138,7 @@ class Asker:
                 calls.finish, call, reply=reply.text.encode("utf-8", "surrogatepass"), parsed=False
             )
 
-        call, reply = await self._ask(question, at_most, prompt + room.expected(count), send, store)
+        call, reply = await self._ask(question, need, send, store)
         self._counter.observe(len(system) + len(user), reply.usage.prompt)
         if reply.finish_reason != "length" and reply.usage.completion <= ceiling:
             room.observe(count, reply.usage.completion)
@@ -149,15 +160,18 @@ class Asker:
 
             await self._office.ledger.commit(commit)
 
-        await self._ask(question, Usage(prompt=prompt * _SURELY_BELOW), prompt, send, store)
+        need = Need(Usage(prompt=_most_tokens(*texts)), prompt, prompt / self._counter.factor)
+        await self._ask(question, need, send, store)
+
+    def _ceiling(self, usage: Usage) -> Decimal | None:
+        return self._office.pricer.price(self._client.endpoint.model, usage, self._stage)
 
     # --- the way of one request -------------------------------------------------------------------------------------
 
     async def _ask(
         self,
         question: Question,
-        at_most: Usage,
-        tokens: int,
+        need: Need,
         send: Callable[[], Awaitable[T]],
         store: Callable[[LLMCall, T], Awaitable[None]],
     ) -> tuple[LLMCall, T]:
@@ -165,14 +179,13 @@ class Asker:
         if not self.proven:
             async with self._first:
                 if not self.proven:
-                    return await self._with_patience(question, at_most, tokens, send, store)
-        return await self._with_patience(question, at_most, tokens, send, store)
+                    return await self._with_patience(question, need, send, store)
+        return await self._with_patience(question, need, send, store)
 
     async def _with_patience(
         self,
         question: Question,
-        at_most: Usage,
-        tokens: int,
+        need: Need,
         send: Callable[[], Awaitable[T]],
         store: Callable[[LLMCall, T], Awaitable[None]],
     ) -> tuple[LLMCall, T]:
@@ -185,7 +198,7 @@ class Asker:
             if self._refused:
                 raise self.give_up(self._refused)  # those who waited need not hear the same by themselves
             try:
-                return await self._attempt(question, attempt, at_most, tokens, send, store)
+                return await self._attempt(question, attempt, need, send, store)
             except ServiceRefused as refusal:
                 self.give_up(refusal)
                 raise
@@ -221,63 +234,70 @@ class Asker:
         self,
         question: Question,
         attempt: int,
-        at_most: Usage,
-        tokens: int,
+        need: Need,
         send: Callable[[], Awaitable[T]],
         store: Callable[[LLMCall, T], Awaitable[None]],
     ) -> tuple[LLMCall, T]:
         office = self._office
-        ceiling = office.pricer.price(self._client.endpoint.model, at_most, self._stage)
+        ceiling, most = self._ceiling(need.at_most), need.at_most.total
         async with office.stop.waiting():
-            await office.purse.reserve(ceiling)
+            await office.purse.reserve(ceiling, most, smallest=len(question.numbers) == 1)
         spent: Decimal | None = Decimal(0)
+        used: int | None = 0
         try:
             async with office.slots:
                 async with office.stop.waiting():
-                    reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
+                    reservation = await office.limiter.reserve(self._lane, need.tokens, chunks=len(question.numbers))
                 charged: int | None = None
                 try:
-                    call = await self._begin(question, attempt, ceiling, reservation.waited_s)
-                    spent = ceiling  # until we know better: cut off from here on, it may be billed
-                    call, reply = await self._send(call, send)
-                    charged = reply.usage.total or None
-                    spent = call.cost
+                    call = await self._begin(question, attempt, ceiling, need, reservation.waited_s)
+                    spent = used = None  # until we know better: cut off from here on, all of it may be billed
+                    call, reply = await self._send(call, send, need.at_most)
+                    charged = call.usage.total or None
+                    spent, used = call.cost, charged
                     await store(call, reply)
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
+                    used = charged or (None if error.status is None else 0)
                     if error.headers is not None:
                         office.limiter.observe(self._lane, error.headers)
-                    spent = await self._failed(call, error, ceiling)
+                    spent = await self._failed(call, error)
                     raise
                 finally:
                     reservation.settle(charged)
         finally:
-            office.purse.settle(ceiling, spent)
+            office.purse.settle(ceiling, spent, most, used)
         office.limiter.observe(self._lane, reply.headers)
         office.progress.last_commit_at = time.time()
         self.answered += 1
         self._tell(call)
         return call, reply
 
-    async def _send(self, call: LLMCall, send: Callable[[], Awaitable[T]]) -> tuple[LLMCall, T]:
+    async def _send(self, call: LLMCall, send: Callable[[], Awaitable[T]], at_most: Usage) -> tuple[LLMCall, T]:
         began = time.monotonic()
         self._office.progress.enter()
         try:
             reply = await send()
         finally:
             self._office.progress.leave()
+        usage = reply.usage
+        if usage.prompt > at_most.prompt * _ABSURD:
+            log.warning("%s says that a prompt had %d tokens: not believed", self._client.endpoint.label, usage.prompt)
+            usage = Usage()
         return replace(
             call,
             status="answered",
             duration_s=time.monotonic() - began,
-            usage=reply.usage,
-            cost=self._price(reply.usage),
+            usage=usage,
+            cost=self._price(usage),
             model_answered=reply.model,
             request_id=reply.request_id,
             finish_reason=reply.finish_reason if isinstance(reply, ChatReply) else "",
         ), reply
 
-    async def _begin(self, question: Question, attempt: int, ceiling: Decimal | None, waited_s: float) -> LLMCall:
+    async def _begin(
+        self, question: Question, attempt: int, ceiling: Decimal | None, need: Need, waited_s: float
+    ) -> LLMCall:
         end = self._client.endpoint
         purpose = "again" if attempt > 1 else question.purpose
         call = LLMCall(
@@ -293,15 +313,14 @@ class Asker:
             wait_s=waited_s,
             batch_id=question.batch,
         )
-        await self._office.ledger.commit(
-            calls.begin, calls.Sending(call, self._spec, question.numbers, purpose, ceiling)
-        )
+        sending = calls.Sending(call, self._spec, question.numbers, purpose, ceiling, need.at_most.total, need.measured)
+        await self._office.ledger.commit(calls.begin, sending)
         if self._office.progress.first_request_at is None:
             self._office.progress.first_request_at = time.time()
         return call
 
-    async def _failed(self, call: LLMCall, error: ModelError, ceiling: Decimal | None) -> Decimal | None:
-        """Note the failed call; what it cost: by its usage, nothing where it was refused, else up to its ceiling."""
+    async def _failed(self, call: LLMCall, error: ModelError) -> Decimal | None:
+        """Note the failed call; what it cost: by its usage, nothing where it was refused, None where nobody knows."""
         usage = error.usage or Usage()
         cost: Decimal | None = Decimal(0)
         if error.usage is not None:
@@ -318,7 +337,7 @@ class Asker:
         )
         await self._office.ledger.commit(calls.finish, call, reply=error.reply, error=str(error))
         self._tell(call)
-        return ceiling if cost is None else cost
+        return cost
 
     def _price(self, usage: Usage) -> Decimal | None:
         """No prompt is without tokens: where the provider tells no usage, nobody knows what it bills."""
@@ -327,3 +346,8 @@ class Asker:
     def _tell(self, call: LLMCall) -> None:
         for observer in self._office.observers:
             observer.call_finished(call)
+
+
+def _most_tokens(*texts: str) -> int:
+    """More tokens than these texts can have: no tokenizer makes more of them than there are bytes."""
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + _AROUND

@@ -41,19 +41,24 @@ async def isolate(
     while failed:
         rest += [part for part in failed if len(part[0]) == 1]
         answered = asker.answered
-        halves: list[tuple[Sequence[T], ModelError]] = []
+        unanswered: list[tuple[Sequence[T], ModelError]] = []
         for part, _ in failed:
-            middle = (len(part) + 1) // 2
-            for half in (part[:middle], part[middle:]) if len(part) > 1 else ():
+            for half in halves(part) if len(part) > 1 else ():
                 error = await ask(half)
                 if error is not None:
-                    halves.append((half, error))
+                    unanswered.append((half, error))
         if asker.answered == answered:
-            count = len(halves)
-            rest += [half for half in halves if count >= _patience(asker, half[1])]
-            halves = [half for half in halves if count < _patience(asker, half[1])]
-        failed = halves
+            count = len(unanswered)
+            rest += [half for half in unanswered if count >= _patience(asker, half[1])]
+            unanswered = [half for half in unanswered if count < _patience(asker, half[1])]
+        failed = unanswered
     return rest
+
+
+def halves(items: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    """The first half, which is the larger one, and the second."""
+    middle = (len(items) + 1) // 2
+    return items[:middle], items[middle:]
 
 
 def _patience(asker: Asks, error: ModelError) -> float:
