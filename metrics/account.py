@@ -31,6 +31,7 @@ _FILE = "_account.sqlite3"  # no workspace's name begins with _
 _HOLDERS = "_holders"
 _SLOT_S = 900  # all time zones of today differ by quarters of an hour
 _MONTH_S = 32 * 86_400
+_TRIES, _TRY_S = 100, 0.05
 _PICO = 10**12  # money is kept in whole trillionths of a dollar, so that sums are exact
 _TABLES = """
 CREATE TABLE folded (
@@ -214,7 +215,7 @@ class Account:
     # --- beginnings and ends ----------------------------------------------------------------------------------------
 
     def _join(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         self._begin_tables()
         self._db.execute("PRAGMA synchronous = FULL")
         with self._transaction():
@@ -224,6 +225,15 @@ class Account:
                 (self._id, *self._who, self._run, self._clock()),
             )
         self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def _write_ahead(self) -> None:
+        """SQLite doesn't wait for others where several switch a new file over at once: so we do."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            time.sleep(_TRY_S)
+        self._db.execute("PRAGMA journal_mode = WAL")
 
     def _leave(self) -> None:
         self._db.close()
