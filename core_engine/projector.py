@@ -1,8 +1,8 @@
 """The projector: turns committed answers into rows of graph and vectors, and writes what differs (laws 5 to 8).
 
 It runs in a thread and an event loop of its own, so that workers never wait for a store; all it shares with them is
-the ledger. A store that stays away is given up for this run: everything is in the ledger, and the next run, or
-`kg rebuild`, writes what is missing.
+the ledger. A store that is away is tried again as long as the run goes on, and a minute beyond; what it misses is in
+the ledger, and the next run, or `kg rebuild`, writes it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ _GRAPH_PAGE = 2_000
 _CHUNK_PAGE = 500
 _VECTOR_PAGE = 512
 _GIVE_UP_AFTER_S = 60.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 15.0
 _GRACE_S = 3.0  # for a store, once there is no more time
 
 _KINDS = {DOCUMENT: "documents", ENTITY: "entities", CHUNK: "chunks", RELATIONSHIP: "relationships"}
@@ -64,6 +66,24 @@ class Deriver(Protocol):
 
 class _OutOfTime(Exception):
     """There is no more time: the rest is left for the next run."""
+
+
+@dataclass(slots=True)
+class _Away:
+    """How long a store that fails is left alone: seconds, and until when by the monotonic clock."""
+
+    pause: float = 0.0
+    again_at: float = 0.0
+
+    def longer(self) -> float:
+        self.pause = min(self.pause * 2, _LONGEST_PAUSE_S) or _FIRST_PAUSE_S
+        self.again_at = time.monotonic() + self.pause
+        return self.pause
+
+    def back(self, name: str) -> None:
+        if self.pause:
+            log.info("%s is back: what it missed is written", name)
+            self.pause = self.again_at = 0.0
 
 
 @dataclass(slots=True)
@@ -136,6 +156,7 @@ class Projector:
         self._late: threading.Timer | None = None
         self._whole = False
         self._begun = {"graph": False, "vectors": False}
+        self._away = {"graph": _Away(), "vectors": _Away()}
         self._given_up: set[str] = set()
         self.result = Projection(deferred=deferred)
         if deferred:
@@ -261,9 +282,14 @@ class Projector:
             await self._with_patience("vectors", self._vector_store.name, self._sync_vectors)
 
     async def _with_patience(self, role: str, name: str, sync: Callable[[], Awaitable[None]]) -> None:
-        """Try again with growing pauses; give the store up when it stayed away for a minute, or we are in a hurry."""
+        """Try, and again with growing pauses. While the run goes on, a store that is away is left for a later cycle.
+
+        Once the run has ended it is given up after a minute, or at once where we are in a hurry.
+        """
+        away = self._away[role]
+        if not self._ending and time.monotonic() < away.again_at:
+            return
         deadline = time.monotonic() + _GIVE_UP_AFTER_S
-        pause = 0.5
         written = self.result.graph if role == "graph" else self.result.vectors
         while True:
             began = time.monotonic()
@@ -271,13 +297,16 @@ class Projector:
                 await sync()
             except StoreError as error:
                 written.failed += 1
-                if self._hurry.is_set() or time.monotonic() + pause > deadline:
+                pause = away.longer()
+                if self._hurry.is_set() or (self._ending and time.monotonic() + pause > deadline):
                     self._give_up(role, error)
                     return
-                log.warning("%s: %s; trying again in %.1f s", name, error, pause)
+                log.warning("%s: %s; tried again in %.1f s", name, error, pause)
+                if not self._ending:
+                    return
                 await asyncio.to_thread(self._hurry.wait, pause)
-                pause = min(pause * 2, 15.0)
             else:
+                away.back(name)
                 return
             finally:
                 written.seconds += time.monotonic() - began

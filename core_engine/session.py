@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from core_engine.errors import LedgerError, Stopped
@@ -24,6 +25,7 @@ class Recovered:
 
     runs: int = 0
     unknown_calls: int = 0
+    unknown_at_most: Decimal = Decimal(0)
     released: int = 0
     answers: int = 0
 
@@ -66,9 +68,11 @@ def new_run_id(now: float) -> str:
 def begin(ledger: Ledger, run: str, command: str, settings: dict[str, Any], now: float) -> Recovered:
     """Take up what a killed run left, and note that this one begins. Hold the run lock."""
     killed = ledger.write(runs.mark_killed)
+    unknown, at_most = ledger.write(calls.abandon_sent)
     recovered = Recovered(
         runs=killed,
-        unknown_calls=ledger.write(calls.abandon_sent),
+        unknown_calls=unknown,
+        unknown_at_most=at_most,
         answers=parse_stored_replies(ledger),
         released=ledger.write(questions.release),
     )

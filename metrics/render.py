@@ -125,10 +125,11 @@ def _problems(report: Report) -> list[str]:
     lines += [f"  {server}: {words}" for server, words in report["stepped_down"].items()]
     recovered = report["recovered"]
     if recovered["killed_runs"]:
-        lines.append(
-            f"  an earlier run was killed: {recovered['answers']:,} answers of it were taken up, "
-            f"{recovered['unknown_calls']:,} calls were out"
-        )
+        said = f"  an earlier run was killed: {recovered['answers']:,} answers of it were taken up"
+        if recovered["unknown_calls"]:
+            at_most = money(recovered.get("unknown_at_most", 0))
+            said += f"; {recovered['unknown_calls']:,} of its calls were sent, answer unknown, at most {at_most}"
+        lines.append(said)
     if report["left_open"]:
         said = ", ".join(f"{count:,} {reason}" for reason, count in report["left_open"].items())
         lines.append(f"  left open for the next run: {said}")

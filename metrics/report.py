@@ -139,6 +139,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "recovered": {
             "killed_runs": outcome.recovered.runs,
             "unknown_calls": outcome.recovered.unknown_calls,
+            "unknown_at_most": _money(outcome.recovered.unknown_at_most),
             "answers": outcome.recovered.answers,
         },
         "left_open": dict(progress.left_open),
@@ -210,12 +211,14 @@ def _replies(calls: Sequence[_Call]) -> dict[str, Any]:
 def _tokens(calls: Sequence[_Call]) -> dict[str, int]:
     chat = sum((c.usage for c in calls if c.stage == "extract"), Usage())
     embedding = sum((c.usage for c in calls if c.stage == "embed"), Usage())
+    reasked = sum((c.usage for c in calls if c.purpose == "reask"), Usage())
     return {
         "prompt": chat.prompt,
         "cached": chat.cached,
         "completion": chat.completion,
         "reasoning": chat.reasoning,
         "embedding": embedding.prompt,
+        "reasked": reasked.total,
     }
 
 

@@ -90,9 +90,10 @@ def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error:
     )
 
 
-def abandon_sent(db: sqlite3.Connection) -> int:
-    """Calls that a dead run sent and never heard of: their answer is unknown, and may be billed."""
-    return db.execute("UPDATE call SET status = 'unknown' WHERE status = 'sent'").rowcount
+def abandon_sent(db: sqlite3.Connection) -> tuple[int, Decimal]:
+    """Calls that a dead run sent and never heard of: how many, and what they may be billed at most, in US dollars."""
+    ceilings = db.execute("UPDATE call SET status = 'unknown' WHERE status = 'sent' RETURNING ceiling").fetchall()
+    return len(ceilings), sum((Decimal(ceiling or 0) for (ceiling,) in ceilings), Decimal(0))
 
 
 def unparsed(db: sqlite3.Connection) -> Iterator[Unparsed]:

@@ -368,6 +368,24 @@ def test_a_store_that_comes_back_is_written_without_a_word_in_the_report(world, 
     assert world.names() == {"Ann", "Bob"}
 
 
+def test_a_store_that_is_away_for_most_of_a_run_is_caught_up_and_the_other_follows_meanwhile(world, monkeypatch):
+    monkeypatch.setattr(projector, "_EVERY_S", 0.01)
+    monkeypatch.setattr(projector, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(projector, "_LONGEST_PAUSE_S", 0.02)
+    monkeypatch.setattr(projector, "_GIVE_UP_AFTER_S", 0.0)  # at the end; before it nothing is given up
+    world.graph.fails.set()
+    following = world.projector()
+    following.start()
+    for n in range(5):
+        world.write(f"d{n}", f"Person{n} knows Zoe.")
+        _until(lambda n=n: following.result.graph.failed > n and len(world.vectors.held) == n + 1)
+    world.graph.fails.clear()
+    _until(lambda: len(world.graph.held["chunks"]) == 5)
+    result = following.finish()
+    assert result.errors == []
+    assert world.names() == {"Zoe", *(f"Person{n}" for n in range(5))}
+
+
 def test_in_a_hurry_nobody_waits_for_a_store_that_stays_away(world):
     world.write("a", "Ann knows Bob.")
     world.graph.fails.set()

@@ -59,8 +59,8 @@ def test_the_summary_says_at_a_glance_what_was_done_with_what_and_what_it_cost(r
             ["f9: empty", "and 4 more unreadable"],
         ),
         (
-            {"recovered": {"killed_runs": 1, "answers": 7, "unknown_calls": 2}},
-            ["7 answers of it were taken up, 2 calls"],
+            {"recovered": {"killed_runs": 1, "answers": 7, "unknown_calls": 2, "unknown_at_most": 0.5}},
+            ["7 answers of it were taken up; 2 of its calls were sent, answer unknown, at most $0.5"],
         ),
         ({"wall_s": 3_725.4}, ["1 h 02 min"]),
         ({"wall_s": 119.96}, ["2 min 00 s"]),

@@ -16,7 +16,7 @@ FIELDS = {
     "chunks": "total written reused dead pending",
     "calls": "chat embedding failed retried rate_limited reasked error_rate",
     "replies": "valid repaired invalid_by_reason",
-    "tokens": "prompt cached completion reasoning embedding",
+    "tokens": "prompt cached completion reasoning embedding reasked",
     "cost_usd": "total chat embedding per_chunk per_document wasted unknown_at_most saved_by_reuse saved_by_cache "
     "unpriced_calls",
     "latency_s": "chat embedding wait_for_limit",
