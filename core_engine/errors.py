@@ -93,6 +93,11 @@ class ModelError(KGError):
 class PassingFailure(ModelError):
     """Trying again may help."""
 
+    @property
+    def turned_away(self) -> bool:
+        """The provider is there, and asks for fewer requests or for a pause."""
+        return self.kind == "rate_limited" or self.retry_after_s is not None
+
 
 class RequestTooLarge(ModelError):
     """The provider takes only a smaller request."""

@@ -19,8 +19,10 @@ from typing import Any, TypeVar
 from core_engine.errors import ModelError, PassingFailure, ServiceRefused
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
+from core_engine.limits.charge import Charge, Size
 from core_engine.limits.rate_limiter import Lane, RateLimiter
 from core_engine.llm.client import ChatReply, Client, EmbeddingReply, SteppedDown
+from core_engine.llm.outage import LONGEST_PAUSE_S, Outage
 from core_engine.llm.purse import Purse
 from core_engine.llm.question import Question
 from core_engine.llm.tokens import CompletionModel, TokenCounter
@@ -34,8 +36,8 @@ log = logging.getLogger("kg.model")
 T = TypeVar("T", ChatReply, EmbeddingReply)
 
 _FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
-_LONGEST_LIMITED_S = 600.0  # how long one request may be turned away for the rate limit
+_LONGEST_LIMITED_S = 600.0  # how long a service may turn everybody away for the rate limit
+_LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the number of tries
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
 _AROUND = 1_000  # tokens that a provider may put around our text: the reply's schema, marks between messages
 _ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
@@ -54,7 +56,7 @@ class Need:
     """What a request may take: at most (for the budget), probably (for the limiter), and its prompt by our measure."""
 
     at_most: Usage
-    tokens: int
+    size: Size
     measured: float
 
 
@@ -95,6 +97,9 @@ class Asker:
         self._completions = completions
         end = client.endpoint
         self._lane = Lane("chat" if stage == "extract" else "embedding", end.label, end.model)
+        self._charge = Charge(end.label, replies=stage == "extract")
+        self._outage = Outage(end.label, office.retries * LONGEST_PAUSE_S, office.rng, office.stop.waiting)
+        self._limited_since: float | None = None  # with no answer since
         self._first = asyncio.Lock()
         self.answered = 0  # requests of this run
         self._refused: ServiceRefused | None = None
@@ -128,7 +133,8 @@ class Asker:
         ceiling = room.ceiling(count) * more_room
         prompt = self._counter.count(system) + self._counter.count(user)
         at_most = Usage(prompt=_most_tokens(system, user), completion=ceiling)
-        need = Need(at_most, prompt + room.expected(count), prompt / self._counter.factor)
+        size = Size(len(system) + len(user), prompt, room.expected(count), ceiling)
+        need = Need(at_most, size, prompt / self._counter.factor)
 
         async def send() -> ChatReply:
             return await self._client.chat(system, user, ceiling, formats)
@@ -160,7 +166,8 @@ class Asker:
 
             await self._office.ledger.commit(commit)
 
-        need = Need(Usage(prompt=_most_tokens(*texts)), prompt, prompt / self._counter.factor)
+        size = Size(sum(map(len, texts)), prompt)
+        need = Need(Usage(prompt=_most_tokens(*texts)), size, prompt / self._counter.factor)
         await self._ask(question, need, send, store)
 
     def _ceiling(self, usage: Usage) -> Decimal | None:
@@ -192,13 +199,14 @@ class Asker:
         office = self._office
         retries = office.retries if question.patient else min(office.retries, 1)
         failures = steps = attempt = 0
-        limited_until: float | None = None
+        give_up_at = time.monotonic() + _LONGEST_FAILING_S
         while True:
             attempt += 1
-            if self._refused:
-                raise self.give_up(self._refused)  # those who waited need not hear the same by themselves
             try:
-                return await self._attempt(question, attempt, need, send, store)
+                async with self._outage.turn():
+                    if self._refused:
+                        raise self.give_up(self._refused)  # those who waited need not hear the same by themselves
+                    return await self._attempt(question, attempt, need, send, store)
             except ServiceRefused as refusal:
                 self.give_up(refusal)
                 raise
@@ -208,16 +216,17 @@ class Asker:
                     raise self.give_up(step) from step
                 log.warning("%s", step)
             except PassingFailure as failure:
-                if failure.kind == "rate_limited" or failure.retry_after_s is not None:
-                    now = time.monotonic()
-                    limited_until = limited_until or now + _LONGEST_LIMITED_S
-                    pause = failure.retry_after_s or self._jitter(attempt)
-                    if now + pause > limited_until:
-                        raise
-                    office.limiter.pause(self._lane, pause, failure.kind)
+                if failure.turned_away:
+                    self._wait_for_the_limit(failure, attempt, need.size)
                     continue
                 failures += 1
-                if failures > retries:
+                self._outage.failed(question.batch)
+                if self._outage.hopeless:
+                    away = PassingFailure(
+                        f"{failure} (no answer to anybody for {self._outage.lasts_s:.0f} s)", kind="unreachable"
+                    )
+                    raise self.give_up(away) from failure
+                if failures > retries or time.monotonic() > give_up_at:
                     if failure.kind == "connection":
                         away = PassingFailure(f"{failure} (after {failures} tries)", kind="unreachable")
                         raise self.give_up(away) from failure
@@ -226,9 +235,22 @@ class Asker:
                 async with office.stop.waiting():
                     await asyncio.sleep(self._jitter(failures))
 
+    def _wait_for_the_limit(self, failure: PassingFailure, attempt: int, size: Size) -> None:
+        """Hold everybody back; give up on a service that asks for more patience than a run has."""
+        self._charge.refused(str(failure), size)
+        now = time.monotonic()
+        self._limited_since = self._limited_since or now
+        pause = failure.retry_after_s or self._jitter(attempt)
+        if now + pause > self._limited_since + _LONGEST_LIMITED_S:
+            waited = f"asks to wait {pause:.0f} s more, after {now - self._limited_since:.0f} s without an answer"
+            raise self.give_up(
+                PassingFailure(f"{failure} ({waited}: the same command goes on from here later)", kind=failure.kind)
+            ) from failure
+        self._office.limiter.pause(self._lane, pause, failure.kind)
+
     def _jitter(self, failures: int) -> float:
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        return self._office.rng.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**failures))
+        return self._office.rng.uniform(0, min(LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**failures))
 
     async def _attempt(
         self,
@@ -246,30 +268,36 @@ class Asker:
         used: int | None = 0
         try:
             async with office.slots:
+                tokens = self._charge.amount(need.size)
                 async with office.stop.waiting():
-                    reservation = await office.limiter.reserve(self._lane, need.tokens, chunks=len(question.numbers))
+                    reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
                 charged: int | None = None
                 try:
                     call = await self._begin(question, attempt, ceiling, need, reservation.waited_s)
                     spent = used = None  # until we know better: cut off from here on, all of it may be billed
                     call, reply = await self._send(call, send, need.at_most)
+                    self._charge.replied(reply.headers, need.size)
                     charged = call.usage.total or None
                     spent, used = call.cost, charged
                     await store(call, reply)
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
                     used = charged or (None if error.status is None else 0)
+                    if not isinstance(error, PassingFailure) or error.turned_away:
+                        self._outage.answered()
                     if error.headers is not None:
                         office.limiter.observe(self._lane, error.headers)
                     spent = await self._failed(call, error)
                     raise
                 finally:
-                    reservation.settle(charged)
+                    reservation.settle(self._charge.to_settle(charged))
         finally:
             office.purse.settle(ceiling, spent, most, used)
         office.limiter.observe(self._lane, reply.headers)
         office.progress.last_commit_at = time.time()
         self.answered += 1
+        self._outage.answered()
+        self._limited_since = None
         self._tell(call)
         return call, reply
 

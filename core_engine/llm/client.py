@@ -23,6 +23,9 @@ from core_engine.settings import without_credentials
 from core_engine.types import Usage
 
 _AT_MOST = re.compile(r"at most (\d{2,7})\b")  # "max_tokens is too large: … supports at most 4096 completion tokens"
+_NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_SLOW_DOWN = re.compile(r"slow[ _]down|overloaded", re.IGNORECASE)
+_OVERLOADED = frozenset({503, 529})  # 529: Anthropic's, also behind gateways
 FORMATS = ("json_schema", "json_object", "text")
 _MOST_TOKENS = 20_000_000  # more in one request than any model takes: a slip in the server's books
 
@@ -230,13 +233,14 @@ class Client:
     def _by_status(self, error: openai.APIStatusError, arguments: dict[str, Any]) -> ModelError:
         status = error.status_code
         code = str(getattr(error, "code", None) or "")
-        no_quota = "insufficient_quota" in {code, getattr(error, "type", None)}
+        no_quota = bool(_NO_QUOTA & {code, getattr(error, "type", None)})
         text = _short(_message(error))
         where = self.endpoint.label
         wait = _retry_after(error.response.headers)
         if status == 402 or no_quota:
             return ServiceRefused(
-                f"{where}: the account has no quota left: top it up, or use another key",
+                f"{where}: the account has no quota left: top it up, or use another key; "
+                "the same command then goes on from here",
                 kind="insufficient_quota",
                 status=status,
             )
@@ -244,6 +248,8 @@ class Client:
             if "too large" in text.lower():
                 return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
             return PassingFailure(f"{where}: {text}", kind="rate_limited", status=status, retry_after_s=wait)
+        if status in _OVERLOADED and (wait is not None or _SLOW_DOWN.search(f"{code} {text}")):
+            return PassingFailure(f"{where}: {status}: {text}", kind="rate_limited", status=status, retry_after_s=wait)
         # For embeddings OpenAI says it in words alone.
         if code == "context_length_exceeded" or status == 413 or "maximum context length" in text:
             return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)

@@ -34,7 +34,7 @@ async def isolate(
     halved down to single items, but only while the server answers something: if it is the server that is sick, every
     part would fail, and the parts are given back as they are. A provider that asked to wait is not asked in smaller parts.
     """
-    if isinstance(failure, PassingFailure) and (failure.kind == "rate_limited" or failure.retry_after_s is not None):
+    if isinstance(failure, PassingFailure) and failure.turned_away:
         return [(items, failure)]
     rest: list[tuple[Sequence[T], ModelError]] = []
     failed = [(items, failure)]

@@ -193,8 +193,9 @@ async def test_json_that_is_no_object_is_a_bad_reply(client, server):
         (429, refusal("Request too large for gpt-5: Limit 100, Requested 200"), RequestTooLarge, "too_large"),
         (500, b"<html>oops</html>", PassingFailure, "http_500"),
         (502, b"", PassingFailure, "http_502"),
-        (503, refusal("slow down"), PassingFailure, "http_503"),
-        (529, refusal("overloaded"), PassingFailure, "http_529"),
+        (503, refusal("slow down"), PassingFailure, "rate_limited"),
+        (503, refusal("no such thing"), PassingFailure, "http_503"),
+        (529, refusal("overloaded"), PassingFailure, "rate_limited"),
         (307, b"", ServiceRefused, "redirect"),
     ],
 )
