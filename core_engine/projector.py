@@ -57,6 +57,9 @@ _READ_ROWS: tuple[tuple[int, Callable[[sqlite3.Connection, Sequence[bytes]], Map
 class Deriver(Protocol):
     """Checks answers against the text and turns them into mentions and statements."""
 
+    def begin(self, ledger: Ledger) -> None:
+        """Mark as stale what an older version derived otherwise."""
+
     def derive(self, stale: graph.StaleChunk, chunk: Chunk) -> graph.DerivedChunk:
         """What a model's answer says."""
 
@@ -230,6 +233,7 @@ class Projector:
         self._loop, self._following = asyncio.get_running_loop(), asyncio.current_task()
         try:
             await self._open()
+            self._deriver.begin(self._ledger)
             opened.set_result(None)
             while not self._ending:
                 await asyncio.to_thread(self._wake.wait, _EVERY_S)

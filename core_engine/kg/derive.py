@@ -12,14 +12,16 @@ import orjson
 from core_engine.chunking.clean import to_raw
 from core_engine.identity import atom_id
 from core_engine.kg.grounding import Place, Words
-from core_engine.kg.normalise import is_role_label, normal_form, scope_of, word_set
+from core_engine.kg.normalise import normal_form, word_set
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.prompt import one_line
 from core_engine.kg.reply import LONGEST_NAME
+from core_engine.kg.scope import PERSON, is_role_label, scope_of
 from core_engine.types import Chunk, ChunkTurn
 
 LONGEST_QUOTE: Final = 300
-PERSON: Final = "Person"
+UNTYPED: Final = "Entity"
+_NAMES: Final = frozenset((UNTYPED, "Organization", "Place"))
 
 _PRONOUNS: Final = word_set(
     """i me my mine myself we us our ours you your yours he him his she her hers it its they them their this that these
@@ -75,7 +77,7 @@ class Derived:
 
 
 class RuleMentionLike(Protocol):
-    """A name that the rules found at `start` to `end` of a turn's cleaned text; -1 for a speaker as such."""
+    """A name or value that the rules found at `start` to `end` of a turn's cleaned text; -1 for a speaker as such."""
 
     @property
     def name(self) -> str: ...
@@ -99,7 +101,7 @@ def derive(workspace: str, chunk: Chunk, payload: bytes, ontology: Ontology) -> 
     """
     answer = orjson.loads(payload)
     dropped: Counter[str] = Counter(answer.get("d"))
-    found = _Entities(workspace, chunk, ontology.entity_type(PERSON) or PERSON)
+    found = _Entities(workspace, chunk, ontology)
     ends = [_grounded(found, name, kind, ontology, dropped) for name, kind in answer["e"]]
     statements: dict[tuple[str, str, str, int], DerivedStatement] = {}
     for subject, predicate, target, turn in answer["r"]:
@@ -108,15 +110,28 @@ def derive(workspace: str, chunk: Chunk, payload: bytes, ontology: Ontology) -> 
 
 
 def derive_rules(
-    workspace: str, chunk: Chunk, found: Sequence[RuleMentionLike], pairs: Sequence[tuple[int, int, int]]
+    workspace: str,
+    chunk: Chunk,
+    found: Sequence[RuleMentionLike],
+    facts: Sequence[tuple[int, str, int, int]],
+    pairs: Sequence[tuple[int, int, int]],
+    ontology: Ontology,
 ) -> Derived:
-    """What the names that the rules found in the chunk, and the pairs of them said close together, add to the graph."""
-    entities = _Entities(workspace, chunk, PERSON)
+    """What the rules found in the chunk adds to the graph: names, values, facts, and pairs said close together.
+
+    A name is a plain Entity where the ontology hasn't its type; other findings and facts of types that it hasn't are
+    left out.
+    """
+    entities = _Entities(workspace, chunk, ontology)
     persons = {normal_form(mention.name) for mention in found if mention.type == PERSON or mention.speaker}
     at = [_ruled(entities, mention, persons) for mention in found]
+    statements: dict[tuple[str, str, str, int], DerivedStatement] = {}
+    for subject, predicate, target, turn in facts:
+        ends = [(end, end.type) if (end := at[i]) else None for i in (subject, target)]
+        _state(chunk, ontology, statements, (ends[0], predicate, ends[1], turn), Counter())
     atoms = ((at[a], at[b]) for a, b, _ in pairs)
     together = {(min(a.atom, b.atom), max(a.atom, b.atom)) for a, b in atoms if a and b and a is not b}
-    return Derived(entities.mentions(), cooccurrences=tuple(sorted(together)))
+    return Derived(entities.mentions(), tuple(statements.values()), cooccurrences=tuple(sorted(together)))
 
 
 # --- entities -------------------------------------------------------------------------------------------------------
@@ -143,10 +158,11 @@ class _Entity:
 class _Entities:
     """The entities of one chunk by scope and normal form; its speakers are there from the start."""
 
-    def __init__(self, workspace: str, chunk: Chunk, person: str) -> None:
+    def __init__(self, workspace: str, chunk: Chunk, ontology: Ontology) -> None:
         self.workspace = workspace
         self.chunk = chunk
-        self.person = person
+        self.ontology = ontology
+        self.person = ontology.entity_type(PERSON) or PERSON
         self.words = Words(chunk)
         self._by_key: dict[tuple[str, str], _Entity] = {}
         self.speakers: dict[str, _Entity] = {}
@@ -166,7 +182,7 @@ class _Entities:
 
     def entity(self, norm: str, kind: str, name: str, *, speaker: bool = False) -> _Entity:
         """The entity of that form, made if it is new; its first name and type stay."""
-        reach = scope_of(norm, PERSON if kind == self.person else kind, speaker)
+        reach = scope_of(norm, self.ontology.kind(kind), speaker)
         scope = self.chunk.document_id if reach == "document" else ""
         entity = self._by_key.get((scope, norm))
         if entity is None:
@@ -241,13 +257,22 @@ def _ruled(entities: _Entities, mention: RuleMentionLike, persons: set[str]) -> 
         return None
     entity = entities.speakers.get(norm) if mention.speaker else None
     if entity is None:
-        kind = PERSON if norm in persons else mention.type
+        kind = _type_of(entities, PERSON if norm in persons else mention.type)
+        if kind is None:
+            return None
         entity = entities.entity(norm, kind, one_line(mention.name), speaker=mention.speaker)
     entity.turns.add(mention.turn)
     if mention.start >= 0:
         turn = entities.chunk.turns[mention.turn - 1]
         entity.offsets[mention.turn, to_raw(turn.cuts, mention.start)] = None
     return entity
+
+
+def _type_of(entities: _Entities, told: str) -> str | None:
+    """The type as the ontology names it. What it doesn't hold is an Entity if it is a name, and nothing otherwise."""
+    if told == PERSON:
+        return entities.person
+    return entities.ontology.entity_type(told) or (UNTYPED if told in _NAMES else None)
 
 
 # --- statements -----------------------------------------------------------------------------------------------------

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
-from core_engine.identity import digest
-from core_engine.kg.derive import Derived, derive, derive_rules
+from core_engine.kg.derive import derive
+from core_engine.kg.derived_rows import as_rows
 from core_engine.kg.ontology import Ontology
-from core_engine.kg.rules.extractor import Casing, cooccurrences, mentions
+from core_engine.kg.rules.extractor import READING_VERSION, RULES_VERSION
+from core_engine.kg.ruling import RuledWorkspace
 from core_engine.ledger import graph
-from core_engine.ledger.documents import load_chunks
 from core_engine.ledger.ledger import Ledger
 from core_engine.types import Chunk
 
-_PAGE = 500
-_RULES_STATE = "rules_state"
+DERIVE_VERSION = 2
+"""Rises whenever the same answer leads to other mentions, statements or scopes: then all are derived again."""
+
+# Keys in the ledger's table of single values.
+_STATE = "rules_state"
+_NOTES = "rules_notes"
+_VERSION = "derive_version"
 _NOTHING = "0:0"
 
 
@@ -33,111 +38,36 @@ class AnswerDeriver:
         """What a model's answer says that the chunk's words support."""
         return as_rows(stale, derive(self._workspace, chunk, stale.answer, self._ontology))
 
+    def begin(self, ledger: Ledger) -> None:
+        """Have what an older version derived from models' answers derived again, for free."""
+        with ledger.reading() as db:
+            before = _saved(db, _VERSION)
+        if before != str(DERIVE_VERSION):
+            ledger.write(_begin)
+
     def together(self, ledger: Ledger) -> int:
         """Decide which of the rules' candidates are names, from the counts of all chunks in the workspace.
 
-        Nothing happens if neither the set of chunks nor any answer changed since the last time.
+        Nothing happens if neither the set of chunks nor any answer nor this program changed since the last time.
         """
         with ledger.reading() as db:
-            specs = [row[0] for row in db.execute("SELECT no FROM spec WHERE kind = 'rules' ORDER BY no")]
-            state, stale = _state(db, specs)
-            before = db.execute("SELECT value FROM meta WHERE key = ?", (_RULES_STATE,)).fetchone()
-            if not stale and state == (before[0] if before else _NOTHING):
+            specs = _rule_specs(db)
+            state, stale = _state(db, list(specs))
+            if not stale and state == (_saved(db, _STATE) or _NOTHING):
+                self.warnings += orjson.loads(_saved(db, _NOTES) or b"[]")
                 return 0
-            casing = Casing()
-            for spec in specs:
-                for page in _pages(db, spec):
-                    for answered in page:
-                        casing.add(answered.answer)
-        changed = sum(self._decide(ledger, spec, casing) for spec in specs)
-        self._note(casing)
-        ledger.write(_save_state, state)
+        ruled = RuledWorkspace(self._workspace, self._ontology, ledger, specs)
+        changed = ruled.decide()
+        notes = ruled.notes()
+        self.warnings += notes
+        ledger.write(_save, {_STATE: state, _NOTES: orjson.dumps(notes).decode()})
         return changed
 
-    def _decide(self, ledger: Ledger, spec: int, casing: Casing) -> int:
-        changed = last = 0
-        while True:
-            with ledger.reading() as db:
-                page = graph.answered_chunks(db, spec, last, _PAGE)
-                chunks = load_chunks(db, [stale.no for stale in page])
-            if not page:
-                return changed
-            last = page[-1].no
-            derived = []
-            for stale in page:
-                found = mentions(stale.answer, casing)
-                derived.append(
-                    as_rows(stale, derive_rules(self._workspace, chunks[stale.no], found, cooccurrences(found)))
-                )
-            changed += ledger.write(graph.save_derived, derived)
 
-    def _note(self, casing: Casing) -> None:
-        if casing.lower_cased():
-            self.warnings.append(
-                "these transcripts are written without capitals, or in capitals throughout: names can't be told by "
-                "rules; use a model (--extractor openai)"
-            )
-        elif casing.uncased():
-            self.warnings.append(
-                "these transcripts are in a script without capitals: names can't be told by rules; "
-                "use a model (--extractor openai)"
-            )
-
-
-def as_rows(stale: graph.StaleChunk, derived: Derived) -> graph.DerivedChunk:
-    """Derived values as the ledger stores them, with a hash by which an unchanged result is known."""
-    said = [
-        graph.AtomMention(
-            m.atom,
-            m.scope,
-            _plain(m.norm),
-            _plain(m.name),
-            m.type,
-            orjson.dumps({"turns": m.turns, "offsets": m.offsets, "start": m.start, "end": m.end}),
-        )
-        for m in derived.mentions
-    ]
-    stated = [
-        graph.AtomStatement(
-            s.subject,
-            s.predicate,
-            s.object,
-            s.turn,
-            orjson.dumps(
-                {"quote": _plain(s.quote), "speaker": s.speaker and _plain(s.speaker), "start": s.start, "end": s.end}
-            ),
-        )
-        for s in derived.statements
-    ]
-    return graph.DerivedChunk(
-        chunk=stale.no,
-        extract=stale.extract,
-        hash=_hash(said, stated, derived.cooccurrences),
-        dropped=dict(derived.dropped),
-        mentions=said,
-        statements=stated,
-        cooccurrences=derived.cooccurrences,
-    )
-
-
-def _hash(
-    said: Sequence[graph.AtomMention],
-    stated: Sequence[graph.AtomStatement],
-    pairs: Sequence[tuple[str, str]],
-) -> bytes:
-    return digest(orjson.dumps([said, stated, pairs], default=bytes.decode).decode())
-
-
-def _plain(text: str) -> str:
-    # Neither SQLite nor JSON takes unpaired surrogates.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _pages(db: sqlite3.Connection, spec: int) -> Iterator[list[graph.StaleChunk]]:
-    last = 0
-    while page := graph.answered_chunks(db, spec, last, _PAGE):
-        yield page
-        last = page[-1].no
+def _rule_specs(db: sqlite3.Connection) -> dict[int, bool]:
+    """The rules' specs by number, each with whether it is of this version."""
+    rows = db.execute("SELECT no, description FROM spec WHERE kind = 'rules' ORDER BY no")
+    return {no: orjson.loads(description).get("version") == RULES_VERSION for no, description in rows}
 
 
 def _state(db: sqlite3.Connection, specs: Sequence[int]) -> tuple[str, int]:
@@ -147,8 +77,19 @@ def _state(db: sqlite3.Connection, specs: Sequence[int]) -> tuple[str, int]:
         f"JOIN question q ON q.no = c.extract WHERE q.spec IN ({','.join('?' * len(specs))})",
         specs,
     ).fetchone()
-    return f"{row[0]}:{row[1]:.0f}", int(row[2])
+    state = f"{RULES_VERSION}.{READING_VERSION}.{DERIVE_VERSION}:{row[0]}:{row[1]:.0f}" if row[0] else _NOTHING
+    return state, int(row[2])
 
 
-def _save_state(db: sqlite3.Connection, state: str) -> None:
-    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_RULES_STATE, state))
+def _saved(db: sqlite3.Connection, key: str) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def _save(db: sqlite3.Connection, values: Mapping[str, str]) -> None:
+    db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", values.items())
+
+
+def _begin(db: sqlite3.Connection) -> None:
+    graph.mark_stale(db, "extract")
+    _save(db, {_VERSION: str(DERIVE_VERSION)})

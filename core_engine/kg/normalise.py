@@ -1,13 +1,11 @@
-"""The normal form of a name, by which mentions become one entity, and how far a name reaches."""
+"""The normal form of a name, by which mentions become one entity."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final, Literal
-
-Scope = Literal["document", "workspace"]
+from typing import Final
 
 
 def word_set(words: str) -> frozenset[str]:
@@ -122,40 +120,5 @@ def singular(word: str) -> str:
     return word[:-1]
 
 
-# Words of labels that tools and transcribers give to speakers whose name they don't know.
-_ROLE_WORDS: Final = word_set("""
-    administrator agent analyst announcer assistant associate attendee audience board caller candidate ceo cfo chair
-    chairman chairperson chairwoman chief cio client cmo coach cohost commissioner consultant coo coordinator cto
-    customer deputy designer developer director doctor editor employee engineer evp executive expert facilitator
-    female financial grad guest head host human industrial interface interviewee interviewer junior lead leader
-    lecturer male manager marketing member minister moderator narrator nurse officer operator owner panelist
-    participant patient person phd postdoc presenter president product professor project rapporteur reporter
-    representative researcher respondent sales secretary senior speaker spk spokesperson staff student support svp
-    teacher technical translator undergrad unidentified unknown user vice voice vp witness
-""")
-_FILLERS: Final = word_set("of the and for")
-
 # Scripts that put no spaces between words: a full name is one token there.
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
-
-
-def scope_of(norm: str, type: str, speaker: bool) -> Scope:  # noqa: A002 - the word of the domain
-    """How far a name reaches: "Project Manager", "Speaker 3" and a lone "Ann" mean someone else in each document."""
-    if type != "Person" and not speaker:
-        return "workspace"
-    telling = _telling(norm)
-    if len(telling) > 1:
-        return "workspace"
-    full_name = len(telling) == 1 and len(telling[0]) >= 3 and UNSPACED.match(telling[0])
-    return "workspace" if full_name else "document"
-
-
-def is_role_label(norm: str) -> bool:
-    """Whether the normal form of a speaker's name is what a role is called, not a person."""
-    return not _telling(norm)
-
-
-def _telling(norm: str) -> list[str]:
-    """The words that tell one person from another."""
-    words = [word for word in norm.split() if len(word) > 1 and not word.isdecimal()]
-    return [word for word in words if word not in _ROLE_WORDS and word not in _FILLERS]

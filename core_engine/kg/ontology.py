@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core_engine.errors import SettingsError
+from core_engine.kg.scope import KINDS
 
 DEFAULT = Path(__file__).parent / "ontologies" / "conversation.toml"
 
@@ -29,6 +30,8 @@ class EntityType:
     name: str
     description: str = ""
     aliases: tuple[str, ...] = ()
+    asked: bool = True
+    """False for a type that a model isn't asked about: the rules find it by its form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,15 @@ class Ontology:
     relationships: tuple[RelationshipType, ...]
     _entity_types: Mapping[str, str] = field(init=False, repr=False, compare=False)
     _relationship_types: Mapping[str, RelationshipType] = field(init=False, repr=False, compare=False)
+    _kinds: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         entities = {_key(word): e.name for e in self.entities for word in (e.name, *e.aliases)}
         relationships = {_key(word): r for r in self.relationships for word in (r.name, *r.aliases)}
         object.__setattr__(self, "_entity_types", entities)
         object.__setattr__(self, "_relationship_types", relationships)
+        kinds = {entities[_key(kind)]: kind for kind in KINDS if _key(kind) in entities}
+        object.__setattr__(self, "_kinds", kinds)
 
     @classmethod
     def default(cls) -> Ontology:
@@ -91,7 +97,7 @@ class Ontology:
     def render(self) -> str:
         """The ontology as the model reads it; the same for the same types, whatever the file looks like."""
         lines = ["Entity types:"]
-        lines += [_line(e.name, e.description) for e in self.entities]
+        lines += [_line(e.name, e.description) for e in self.entities if e.asked]
         if self.relationships:
             lines += ["", "Relationship types (subject -> object):"]
             lines += [_line(f"{r.name} ({_render_ends(r)})", r.description) for r in self.relationships]
@@ -104,6 +110,13 @@ class Ontology:
     def relationship(self, name: str) -> RelationshipType | None:
         """The relationship type of that name or alias, whatever its case and separators."""
         return self._relationship_types.get(name) or self._relationship_types.get(_key(name))
+
+    def kind(self, type_: str) -> str:
+        """What the built-in ontology calls the type, where that decides how far a name reaches; else the type itself.
+
+        A type of your own that has "Date" as its name or alias is a Date.
+        """
+        return self._kinds.get(type_, type_)
 
     def allowed(self, subject_type: str, predicate: str, object_type: str) -> bool:
         """Whether the relationship may go from one type to the other (canonical type names)."""
@@ -139,8 +152,10 @@ class _Reader:
     def ontology(self) -> Ontology:
         self._no_other_keys(self.data, ("name", "entities", "relationships"), "")
         entities = tuple(self._entity(name, table) for name, table in self._tables("entities"))
-        if not entities:
-            raise self._error("entities", "there is no entity type. Define at least one, as [entities.Person].")
+        if not any(entity.asked for entity in entities):
+            raise self._error(
+                "entities", "there is no entity type to ask about. Define at least one, as [entities.Person]."
+            )
         self._no_duplicates("entities", entities, RESERVED_ENTITIES)
         names = {_key(e.name): e.name for e in entities}
         relationships = tuple(self._relationship(name, table, names) for name, table in self._tables("relationships"))
@@ -149,8 +164,11 @@ class _Reader:
 
     def _entity(self, name: str, table: Mapping[str, Any]) -> EntityType:
         where = f"entities.{name}"
-        self._no_other_keys(table, ("description", "aliases"), where)
-        return EntityType(name, self._text(table, "description", where), self._aliases(table, where))
+        self._no_other_keys(table, ("description", "aliases", "asked"), where)
+        asked = table.get("asked", True)
+        if not isinstance(asked, bool):
+            raise self._error(where, f"{where}.asked must be true or false.")
+        return EntityType(name, self._text(table, "description", where), self._aliases(table, where), asked)
 
     def _relationship(self, name: str, table: Mapping[str, Any], types: Mapping[str, str]) -> RelationshipType:
         where = f"relationships.{name}"

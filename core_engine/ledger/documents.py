@@ -250,6 +250,12 @@ def load_chunks(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Chu
     return found
 
 
+def document_names(db: sqlite3.Connection, numbers: Iterable[int]) -> list[str]:
+    """How documents are named to users, in the order of their numbers here."""
+    found = [db.execute("SELECT name, record FROM document WHERE no = ?", (no,)).fetchone() for no in numbers]
+    return [f"{row[0]}#{row[1]}" if row[1] else row[0] for row in found if row]
+
+
 def chunk_label(db: sqlite3.Connection, no: int) -> tuple[str, str, int, bytes]:
     """(chunk id, document name, place in the document from 0, packed turns) of a chunk, for messages."""
     row = db.execute(

@@ -78,14 +78,34 @@ def stale_chunks(db: sqlite3.Connection, after: int, limit: int) -> list[StaleCh
     return [StaleChunk(*row) for row in rows]
 
 
-def answered_chunks(db: sqlite3.Connection, spec: int, after: int, limit: int) -> list[StaleChunk]:
-    """Chunks whose current answer is one to this spec, by number."""
+@dataclass(frozen=True, slots=True)
+class RuledChunk:
+    """A chunk whose current answer the rules gave, of the spec of that number."""
+
+    stale: StaleChunk
+    spec: int
+    document: int
+    seq: int
+
+
+def ruled_chunks(db: sqlite3.Connection, after: tuple[int, int], limit: int) -> list[RuledChunk]:
+    """Those behind (document, place in it), document by document, each in order."""
     rows = db.execute(
-        "SELECT c.no, c.extract, q.answer, c.derived FROM chunk c JOIN question q ON q.no = c.extract "
-        "WHERE q.spec = ? AND c.no > ? ORDER BY c.no LIMIT ?",
-        (spec, after, limit),
+        "SELECT c.no, c.extract, q.answer, c.derived, q.spec, c.document, c.seq FROM chunk c "
+        "JOIN question q ON q.no = c.extract JOIN spec s ON s.no = q.spec AND s.kind = 'rules' "
+        "WHERE (c.document, c.seq) > (?, ?) ORDER BY c.document, c.seq LIMIT ?",
+        (*after, limit),
     )
-    return [StaleChunk(*row) for row in rows]
+    return [RuledChunk(StaleChunk(*row[:4]), *row[4:]) for row in rows]
+
+
+def mark_stale(db: sqlite3.Connection, kind: str) -> None:
+    """Have all chunks derived again whose current answer is one to specs of this kind."""
+    db.execute(
+        "UPDATE chunk SET stale = 1 WHERE extract IN "
+        "(SELECT q.no FROM question q JOIN spec s ON s.no = q.spec AND s.kind = ?)",
+        (kind,),
+    )
 
 
 def save_derived(db: sqlite3.Connection, page: Sequence[DerivedChunk]) -> int:

@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core_engine.kg.rules.extractor import Casing, cooccurrences, mentions, scan
+from core_engine.kg.rules.casing import Casing
+from core_engine.kg.rules.cooccurrence import cooccurrences
+from core_engine.kg.rules.extractor import read, scan
+from core_engine.kg.rules.values import VALUES
 from core_engine.types import ChunkTurn
 
 _NAMES = frozenset(
@@ -125,7 +128,7 @@ def measure(examples: list[Example]) -> Result:
     for each in scans:
         casing.add(each)
     clock.append(time.process_time())
-    found = [mentions(each, casing) for each in scans]
+    found = [read(each, casing).mentions for each in scans]
     clock.append(time.process_time())
     for each in found:
         cooccurrences(each)
@@ -133,7 +136,7 @@ def measure(examples: list[Example]) -> Result:
 
     scores = {True: Score(), False: Score()}
     for example, here in zip(examples, found, strict=True):
-        names = {normal(mention.name) for mention in here if not mention.speaker} - {""}
+        names = {normal(mention.name) for mention in here if not mention.speaker and mention.type not in VALUES} - {""}
         old = scores[example.tuned]
         scores[example.tuned] = Score(
             old.right + len(names & example.names),
@@ -157,8 +160,8 @@ def main() -> None:
     if gold is None or not gold.is_dir():
         print("No gold sets here: give their folder by --gold, or set KG_SHARED_DATA. Nothing measured.")
         return
-    for name, read in SETS.items():
-        examples = read(gold)
+    for name, examples_of in SETS.items():
+        examples = examples_of(gold)
         result = measure(examples)
         print(f"{name}: {len(examples):,} chunks")
         for part, score in (("all", result.everything), ("tuned on", result.tuned), ("held out", result.held_out)):

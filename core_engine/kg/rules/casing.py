@@ -1,4 +1,4 @@
-"""How each word of a workspace is written, counted over all its chunks: what decides which capitals are names."""
+"""How each word of a workspace is written, counted over its chunks: what decides which capitals are names."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from collections.abc import Iterable
 
 from core_engine.kg.rules.records import load
 from core_engine.kg.rules.speakers import known_as
-
-# Below this many words nothing is said about a workspace's writing.
-_ENOUGH_WORDS = 200
-_FEW_CAPITALS = 0.01
-_MOSTLY = 0.5
 
 
 class Casing:
@@ -21,33 +16,27 @@ class Casing:
     words (measured; the 8,834 chunks of QMSum's meetings hold 18,000).
     """
 
-    __slots__ = ("_capital", "_cased", "_lower", "_people", "_shouted", "_small", "_tall", "_uncased")
+    __slots__ = ("_capital", "_lower", "_people")
 
     def __init__(self) -> None:
         self._lower: dict[str, int] = {}
         self._capital: dict[str, int] = {}
         self._people: dict[str, int] = {}
-        self._small = 0
-        self._tall = 0
-        self._shouted = 0
-        self._uncased = 0
-        self._cased = 0
 
     def __repr__(self) -> str:
         return f"<Casing of {len(self._lower)} words in lower case, {len(self._capital)} with a capital>"
 
-    def add(self, scan: bytes, sign: int = 1) -> None:
-        """Count a chunk's scan; with a sign of -1 take out one that was added before."""
+    def add(self, scan: bytes, sign: int = 1, *, words: bool = True) -> None:
+        """Count a chunk's scan; with a sign of -1 take out one that was added before.
+
+        Without `words` only its speakers count: of a document whose capitals say nothing (see `writing`).
+        """
         found = load(scan)
-        _count(self._lower, found.lower, sign)
-        _count(self._capital, found.capital, sign)
+        if words:
+            _count(self._lower, found.lower, sign)
+            _count(self._capital, found.capital, sign)
         for speaker, _ in found.speakers:
             _count(self._people, known_as(speaker), sign)
-        self._small += sign * found.small
-        self._tall += sign * found.tall
-        self._shouted += sign * found.shouted
-        self._uncased += sign * found.uncased
-        self._cased += sign * found.cased
 
     def lower(self, word: str) -> int:
         """In how many chunks the word stands in lower case."""
@@ -62,17 +51,6 @@ class Casing:
     def is_speaker(self, name: str) -> bool:
         """Whether somebody who is so called, in full or by one part of the name, speaks in the workspace."""
         return name.casefold() in self._people
-
-    def lower_cased(self) -> bool:
-        """The workspace is written in lower case throughout, or in capitals: rules by capitals find nothing in it."""
-        words = self._small + self._tall + self._shouted
-        if words < _ENOUGH_WORDS:
-            return False
-        return self._tall < _FEW_CAPITALS * words or self._shouted > _MOSTLY * words
-
-    def uncased(self) -> bool:
-        """The workspace is mostly in a script without capitals (Chinese, Arabic, Hindi ...): rules can't read it."""
-        return self._uncased > _MOSTLY * (self._uncased + self._cased)
 
 
 def _count(counts: dict[str, int], words: Iterable[str], sign: int) -> None:

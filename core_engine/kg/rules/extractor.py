@@ -1,20 +1,21 @@
 """Extraction without a model: names by their capitals, decided with the casing of the whole workspace.
 
-What this is: per chunk, `scan` notes rows of capitalised words and how each word is written; `mentions` then takes
-for names those whose words the workspace does not also write in lower case. It finds names and says of few what they
-are (speakers and honorifics: Person; a suffix: Organization; well-known ones: Place), else Entity. It knows English
-function words, needs a script with capitals and a text that uses them, takes every noun of a German text for a name,
-and does not understand a word. On gold sets its names reach an exact F1 of .86 (earnings calls) and .84 (Wikipedia), as
-tests/benchmarks/bench_rules.py measures; with each of the calls as a workspace by itself it was .85.
+What this is: per chunk, `scan` notes rows of capitalised words, how each word is written, dates, amounts and other
+values by their form, and roles beside which a name may stand; `read` then takes for names those rows whose words the
+workspace does not also write in lower case. It says of few names what they are (speakers, honorifics, holders of a
+role: Person; a suffix, or an officer's firm: Organization; well-known ones: Place), else Entity. It states a fact only
+where the words leave no doubt ("our CFO, Ann Lee"). It knows English function words, needs a script with capitals and
+a text that uses them, and does not understand a word. On gold sets its names reach an exact F1 of .86 (earnings calls)
+and .84 (Wikipedia), as tests/benchmarks/bench_rules.py measures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from core_engine.kg.rules.casing import Casing
-from core_engine.kg.rules.cooccurrence import cooccurrences
-from core_engine.kg.rules.kinds import PERSON, kind
+from core_engine.kg.rules.facts import with_roles
+from core_engine.kg.rules.kinds import ENTITY, PERSON, kind
 from core_engine.kg.rules.names import Word, names, word
 from core_engine.kg.rules.patterns import (
     CANDIDATE,
@@ -24,26 +25,32 @@ from core_engine.kg.rules.patterns import (
     SPELLED,
     UNCASED_LETTERS,
 )
-from core_engine.kg.rules.records import Candidate, RuleMention, Scan, dump, load
+from core_engine.kg.rules.records import Candidate, Findings, Form, Role, RuleMention, Scan, dump, load
+from core_engine.kg.rules.roles import held
 from core_engine.kg.rules.speakers import known_as
-from core_engine.kg.rules.words import STOP
+from core_engine.kg.rules.values import VALUES, values
+from core_engine.kg.rules.words import ENGLISH, GERMAN, STOP
 from core_engine.types import ChunkTurn
 
-RULES_VERSION = 1
-"""Rises whenever `scan` answers differently; what `mentions` decides from a scan may change without it."""
+RULES_VERSION = 2
+"""Rises whenever `scan` answers differently; what `read` decides from a scan has a version of its own."""
 
-__all__ = ["RULES_VERSION", "Casing", "RuleMention", "cooccurrences", "mentions", "scan"]
+READING_VERSION = 1
+"""Rises whenever `read`, or what is made of it, decides differently: every chunk is then decided again."""
 
 _LONGEST = 200
 """Characters: what is longer is no name, but a table or an attack."""
 _SHOUTED_WORDS = 10
 _SHOUTED_SHARE = 0.6
+_GERMAN_WORDS = 3
 
 
 def scan(turns: Sequence[ChunkTurn]) -> bytes:
-    """What the chunk tells by itself, independent of any other: candidates, and how its words are written."""
+    """What the chunk tells by itself, independent of any other: candidates, values, roles, how its words are written."""
     speakers: dict[str, list[int]] = {}
     candidates: list[Candidate] = []
+    forms: list[Form] = []
+    roles: list[Role] = []
     lower: set[str] = set()
     capital: set[str] = set()
     small = tall = shouted = uncased = cased = 0
@@ -57,35 +64,84 @@ def scan(turns: Sequence[ChunkTurn]) -> bytes:
         letters = sum(map(len, UNCASED_LETTERS.findall(text)))
         uncased += letters
         cased += len(text) - letters
+        forms += [Form(number, value, text[value.start : value.end]) for value in values(text)]
         if _is_shouted(found, len(ordinary)):
             shouted += len(ordinary) + len(capitals)
             continue
+        roles += [Role(role, text[role.start : role.end]) for role in held(number, text)]
         small += len(ordinary)
         tall += sum(base != "i" and not base.startswith("i'") for base, _ in capitals)
         lower.update(ordinary)
         capital.update(base for base, opens in capitals if not opens)
         candidates += found
+    nouns = len(lower & GERMAN) >= max(_GERMAN_WORDS, len(lower & ENGLISH))
     words = (sorted(lower - STOP), sorted(capital - STOP))
-    return dump(Scan(list(speakers.items()), candidates, *words, small, tall, shouted, uncased, cased))
+    return dump(
+        Scan(list(speakers.items()), candidates, *words, small, tall, shouted, uncased, cased, nouns, forms, roles)
+    )
 
 
-def mentions(scan: bytes, casing: Casing) -> list[RuleMention]:
-    """The names of a scanned chunk in the light of the whole workspace, speakers first, then in the order of the text.
+def read(scan: bytes, casing: Casing, *, nouns: bool = False) -> Findings:
+    """What a scanned chunk says in the light of the whole workspace: speakers first, then names, values, roles.
 
-    The same scan and the same counts give the same mentions. Where `casing` is lower-cased or uncased, what comes
-    back is little or rubbish: ask it first, and say so.
+    The same scan and the same counts give the same findings. With `nouns`, of a document in German, names are only
+    those that something else than a capital tells. The rest of a document may know better who is a person: see
+    `people`.
     """
     found = load(scan)
-    people = {name for speaker, _ in found.speakers for name in known_as(speaker)}
-    result = [RuleMention(name, PERSON, turn, -1, -1, True) for name, turns in found.speakers for turn in turns]
-    for candidate in found.candidates:
-        for start, end, honoured in names(candidate, casing):
-            name = _as_name(candidate.text[start:end])
-            person = honoured or (" " in name and casing.is_speaker(name))
-            type_ = PERSON if person else kind(name, people)
-            where = candidate.start
-            result.append(RuleMention(name, type_, candidate.turn, where + start, where + end, False))
-    return result
+    speakers = [RuleMention(name, PERSON, turn, -1, -1, True) for name, turns in found.speakers for turn in turns]
+    parts = frozenset(name for speaker, _ in found.speakers for name in known_as(speaker))
+    named = [mention for row in found.candidates for mention in _named(row, casing, parts, found.roles)]
+    if nouns:
+        named = [mention for mention in named if mention.type != ENTITY or mention.name.isupper()]
+    named, valued = _apart(named, found.forms, casing)
+    return with_roles([*speakers, *named, *valued], found.roles, casing)
+
+
+def people(findings: Iterable[Findings]) -> frozenset[str]:
+    """The names by which these findings know persons, whole and in parts, case-folded."""
+    known = {m.name for found in findings for m in found.mentions if m.type == PERSON}
+    return frozenset(part for name in known for part in known_as(name))
+
+
+def _named(row: Candidate, casing: Casing, speakers: frozenset[str], roles: Sequence[Role]) -> Iterable[RuleMention]:
+    for first, last, honoured in names(row, casing):
+        start, end = _without_roles(row, first, last, roles)
+        name = _as_name(row.text[start:end])
+        if not name:
+            continue
+        person = honoured or (" " in name and casing.is_speaker(name))
+        type_ = PERSON if person else kind(name, speakers)
+        yield RuleMention(name, type_, row.turn, row.start + start, row.start + end, False)
+
+
+def _without_roles(row: Candidate, start: int, end: int, roles: Sequence[Role]) -> tuple[int, int]:
+    """Of "Chief Financial Officer Ann Lee" the name alone, of "Ann Lee Vice President" as well."""
+    for held_, _ in roles:
+        if held_.turn == row.turn:
+            first, last = held_.start - row.start, held_.end - row.start
+            if first <= start < held_.after - row.start < end:
+                start = held_.after - row.start
+            if start < first < end <= last:
+                end = first
+    text = row.text[start:end]
+    return start, start + len(text.rstrip(" ,"))
+
+
+def _apart(
+    named: Sequence[RuleMention], forms: Sequence[Form], casing: Casing
+) -> tuple[list[RuleMention], list[RuleMention]]:
+    """Names and values that don't overlap: a value takes what is inside it, else the name stays ("World War II")."""
+    valued: list[RuleMention] = []
+    inside: set[RuleMention] = set()
+    for turn, value, text in forms:
+        if casing.is_speaker(text):  # April, June
+            continue
+        over = [m for m in named if m.turn == turn and m.start < value.end and value.start < m.end]
+        if all(value.start <= m.start and m.end <= value.end for m in over):
+            inside.update(over)
+            valued.append(RuleMention(_as_name(text), VALUES[value.kind], turn, value.start, value.end, False))
+    return [mention for mention in named if mention not in inside], valued
 
 
 def _candidates(number: int, text: str) -> list[Candidate]:

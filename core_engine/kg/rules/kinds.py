@@ -9,6 +9,7 @@ from core_engine.kg.rules import words as w
 PERSON = "Person"
 ORGANIZATION = "Organization"
 PLACE = "Place"
+ROLE = "Role"
 ENTITY = "Entity"
 
 
@@ -16,6 +17,8 @@ def kind(name: str, speakers: Collection[str]) -> str:
     """The type of a name; `speakers` are those of the chunk, each whole and by first and last name, case-folded."""
     if name.casefold() in speakers:
         return PERSON
+    if name.isupper() and name.lower() in w.OFFICES:
+        return ROLE
     if name in w.PLACES:
         return PLACE
     tokens = name.lower().replace(",", "").replace(".", "").split()

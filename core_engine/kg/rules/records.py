@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from core_engine.kg.rules.roles import Held
+from core_engine.kg.rules.values import Value
+
 
 @dataclass(frozen=True, slots=True)
 class RuleMention:
-    """A name found by rule: `text[start:end]` of turn `turn` (from 1), without a possessive.
+    """A name, role or value found by rule: `text[start:end]` of turn `turn` (from 1), without a possessive.
 
     A speaker is mentioned by each of its turns as such, with start and end of -1.
     """
@@ -24,6 +27,23 @@ class RuleMention:
     speaker: bool
 
 
+class RuleFact(NamedTuple):
+    """A relationship that a turn states; `subject` and `object` are indexes of mentions of the same chunk."""
+
+    subject: int
+    predicate: str
+    object: int
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the rules make of a chunk: speakers first, then names, values and roles."""
+
+    mentions: tuple[RuleMention, ...]
+    facts: tuple[RuleFact, ...] = ()
+
+
 class Candidate(NamedTuple):
     """Words with a capital in a row, and where they stand; `initial` says that they begin a sentence."""
 
@@ -33,8 +53,26 @@ class Candidate(NamedTuple):
     text: str
 
 
+class Form(NamedTuple):
+    """A value (a date, an amount ...) with the turn that it stands in and its words."""
+
+    turn: int
+    value: Value
+    text: str
+
+
+class Role(NamedTuple):
+    """A role beside which a name may stand, with its words."""
+
+    held: Held
+    text: str
+
+
 class Scan(NamedTuple):
-    """What one chunk tells by itself. `lower` and `capital` hold each word once; the numbers count words or letters."""
+    """What one chunk tells by itself. `lower` and `capital` hold each word once; the numbers count words or letters.
+
+    `nouns` says that its language writes every noun with a capital (German).
+    """
 
     speakers: list[tuple[str, list[int]]]
     candidates: list[Candidate]
@@ -45,11 +83,17 @@ class Scan(NamedTuple):
     shouted: int
     uncased: int
     cased: int
+    nouns: bool
+    forms: list[Form]
+    roles: list[Role]
 
 
 def dump(scan: Scan) -> bytes:
-    flat = [part for c in scan.candidates for part in (c.turn, c.start, int(c.initial), c.text)]
-    row = [scan.speakers, flat, " ".join(scan.lower), " ".join(scan.capital), *scan[4:]]
+    candidates = [part for c in scan.candidates for part in (c.turn, c.start, int(c.initial), c.text)]
+    forms = [part for f in scan.forms for part in (f.turn, *f.value, f.text)]
+    roles = [part for r in scan.roles for part in (*map(int, r.held), r.text)]
+    lower, capital = " ".join(scan.lower), " ".join(scan.capital)
+    row = [scan.speakers, candidates, lower, capital, *scan[4:9], int(scan.nouns), forms, roles]
     try:
         return orjson.dumps(row)
     except TypeError:  # a speaker's name with an unpaired surrogate, which JSON can write and UTF-8 can't
@@ -58,9 +102,17 @@ def dump(scan: Scan) -> bytes:
 
 def load(data: bytes) -> Scan:
     row = _loads(data)
-    flat = row[1]
-    candidates = list(map(Candidate._make, zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)))
-    return Scan([(name, turns) for name, turns in row[0]], candidates, row[2].split(), row[3].split(), *row[4:])
+    candidates = [Candidate(*part) for part in _parts(row[1], 4)]
+    forms = [Form(turn, Value(*value), text) for turn, *value, text in _parts(row[10], 5)]
+    roles = [Role(Held(*held), text) for *held, text in _parts(row[11], 10)]
+    speakers = [(name, turns) for name, turns in row[0]]
+    small, tall, shouted, uncased, cased = row[4:9]
+    counts = (small, tall, shouted, uncased, cased, bool(row[9]))
+    return Scan(speakers, candidates, row[2].split(), row[3].split(), *counts, forms, roles)
+
+
+def _parts(flat: list[Any], width: int) -> zip[tuple[Any, ...]]:
+    return zip(*(flat[i::width] for i in range(width)), strict=True)
 
 
 def _loads(data: bytes) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from core_engine.kg.rules.words import JOBS, LABELS, STOP
 
 _PARTS = (2, 3)
 _SHORTEST_PART = 3
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 
 
 def known_as(speaker: str) -> frozenset[str]:
@@ -18,4 +21,9 @@ def known_as(speaker: str) -> frozenset[str]:
 
 
 def _is_label(part: str) -> bool:
-    return len(part) < _SHORTEST_PART or not part.isalpha() or part in LABELS or part in JOBS or part in STOP
+    return len(part) < _SHORTEST_PART or not _WORD.fullmatch(part) or part in LABELS or part in JOBS or part in STOP
+
+
+def is_label(speaker: str) -> bool:
+    """Whether no word of it names anybody: "Project Manager", "Speaker 3"."""
+    return all(_is_label(part) for part in speaker.casefold().split())

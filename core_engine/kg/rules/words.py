@@ -27,7 +27,7 @@ STOP = _words("""
     november december jan feb mar apr jun jul aug sep sept oct nov dec quarter mr mrs ms dr sir madam ma'am dear prof
     speaker operator ladies gentlemen got get go going come see know think look mean say said guess however therefore
     moreover furthermore finally additionally nevertheless likewise fortunately meanwhile later today tomorrow
-    yesterday list non pre post kay oops doh alrighty nothin amen oui nein mister inaudible crosstalk laughter applause
+    yesterday list non pre post kay oops doh alrighty nothin amen oui nein mister herr frau monsieur madame inaudible crosstalk laughter applause
     unintelligible euro euros
 """)
 
@@ -90,7 +90,7 @@ LABELS = _words("""
     professor project room student support teacher team undergrad unidentified unknown user voice witness zoom
 """)
 HONORIFICS = _words(
-    "mr mrs ms dr prof sir madam professor doctor senator congressman congresswoman hon sen rep honourable honorable"
+    "mr mrs ms mister herr frau monsieur madame dr prof sir madam professor doctor senator congressman congresswoman hon sen rep honourable honorable"
 )
 
 # "World War I": the only words after which a capital I is a number and not the speaker.
@@ -132,3 +132,10 @@ PLACES = _words("""
     "Saudi Arabia", "Costa Rica", "Puerto Rico", "Hong Kong", "Sri Lanka", "Czech Republic", "European Union",
     "Middle East", "Western Europe", "Eastern Europe", "Southeast Asia", "San Francisco", "Los Angeles",
 }  # fmt: skip
+
+# By these a text is known as German, whose capitals tell a noun and not a name. English has a few of them as well.
+GERMAN = _words("""
+    und nicht ich wir das ist der den dem ein eine einen auch auf für mit sich wird sind haben kann aber wenn oder wie
+    zu von es sie nur noch schon
+""")
+ENGLISH = _words("the and of to in is that it you we for this with have are was be not they")

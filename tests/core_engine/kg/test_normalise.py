@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_engine.kg.normalise import is_role_label, normal_form, scope_of
+from core_engine.kg.normalise import normal_form
+from core_engine.kg.scope import is_role_label, scope_of
 
 
 @pytest.mark.parametrize(
