@@ -145,6 +145,8 @@ class Words:
             stale.no, stale.extract, identity.digest(chunk.text, stale.answer.decode()), {}, mentions, statements, ()
         )
 
+    def begin(self, ledger: Ledger) -> None: ...
+
     def together(self, ledger: Ledger) -> int:
         return 0
 

@@ -98,7 +98,7 @@ _FORMS = _pattern(rf"""
     )
   | (?P<m>{_NUMBER}(?:{_SCALE}?[ ]?(?:{_COIN}|\u20ac)|[ ][mb]illion[ ]pounds\b))
   | (?P<p>{_NUMBER}{_HUNDREDTHS})
-  | (?P<y>(?:1[5-9]|20)\d\d(?![\w%$]|[.,:/\-]\d))
+  | (?P<y>(?:1[5-9]|20)\d\d(?![\w%$]|[.,:/\-]\w))
 """)
 _BEFORE_FIGURE = _pattern(rf"(?:\b{_WEEKDAY},?[ ](?:the[ ])?|\b[Tt]he[ ]|(?:^|(?<=[\s(]))[+\-\u2212])$")
 # A number of four figures is a year where the words say so, or where it is no round number that something is counted by.
@@ -194,12 +194,14 @@ def _capitals(text: str) -> Iterator[Value]:
         elif found["week"]:
             before = _BEFORE_DAY.search(text, max(0, start - _FAR_BACK), start)
             yield Value(before.start() if before else start, end, _DATE)
-        elif found["sure"] or found["code"] or found["day"]:
+        elif found["code"] or found["day"]:
             yield Value(start, end, _DATE)
-        elif (before := _BEFORE_MONTH.search(text, max(0, start - _FAR_BACK), start)) and not _GOES_ON.match(text, end):
-            yield Value(before.start("part") if before["part"] else start, end, _DATE)
         else:
-            continue
+            before = _BEFORE_MONTH.search(text, max(0, start - _FAR_BACK), start)
+            if found["sure"] or (before and not _GOES_ON.match(text, end)):
+                yield Value(before.start("part") if before and before["part"] else start, end, _DATE)
+            else:
+                continue
         done = end
 
 

@@ -258,7 +258,7 @@ def test_names_found_by_rules_become_mentions_and_pairs():
         Found("Acme", "Organization", 3, 0, 4),
         Found("...", "Entity", 1, 0, 1),
     ]
-    derived = derive_rules("ws", TALK, found, [(2, 3, 1), (4, 2, 1), (0, 2, 1), (3, 4, 1), (5, 2, 1)])
+    derived = derive_rules("ws", TALK, found, [], [(2, 3, 1), (4, 2, 1), (0, 2, 1), (3, 4, 1), (5, 2, 1)], ONTOLOGY)
     assert names(derived) == {
         "Ann Lee": "Person",
         "Project Manager": "Person",
@@ -275,11 +275,13 @@ def test_names_found_by_rules_become_mentions_and_pairs():
 
 def test_a_name_that_the_rules_know_once_as_a_person_is_one_throughout_the_chunk():
     talk = chunk((None, "Mr. Marsh came"), (None, "Marsh left"))
-    derived = derive_rules("ws", talk, [Found("Marsh", "Entity", 2, 0, 5), Found("Marsh", "Person", 1, 4, 9)], [])
+    derived = derive_rules(
+        "ws", talk, [Found("Marsh", "Entity", 2, 0, 5), Found("Marsh", "Person", 1, 4, 9)], [], [], ONTOLOGY
+    )
     assert [(m.type, m.scope, m.turns) for m in derived.mentions] == [("Person", "doc", (1, 2))]
 
 
 def test_places_found_by_rules_are_those_of_the_raw_words():
     turn = ChunkTurn(None, "um uh Acme", "Acme", 0, cuts=((0, 6),))
-    derived = derive_rules("ws", Chunk("c", "d", 0, (turn,)), [Found("Acme", "Entity", 1, 0, 4)], [])
+    derived = derive_rules("ws", Chunk("c", "d", 0, (turn,)), [Found("Acme", "Entity", 1, 0, 4)], [], [], ONTOLOGY)
     assert derived.mentions[0].offsets == ((1, 6),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 
 import pytest
 from hypothesis import given
@@ -161,3 +162,34 @@ def test_brackets_without_end_are_told():
 def test_any_text_is_an_ontology_or_a_settings_error(text):
     with contextlib.suppress(SettingsError):
         Ontology.parse(text)
+
+
+def test_a_type_that_is_not_asked_about_is_known_and_not_rendered():
+    ontology = Ontology.parse(SMALL + '\n[entities.Rate]\naliases = ["Share"]\nasked = false\n')
+    assert ontology.render() == Ontology.parse(SMALL).render()
+    assert ontology.entity_type("share") == "Rate"
+
+
+def test_the_types_that_a_model_is_asked_about_are_what_they_were():
+    # What is rendered is in every question's key: another text buys every answer again.
+    rendered = Ontology.default().render().encode()
+    assert hashlib.sha256(rendered).hexdigest() == "c7e6a39b0cd845dbe526ab97ccce8921b6d027ae18f251a5f89de388facb32ed"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[entities.A]\nasked = 'no'", "entities.A.asked must be true or false"),
+        ("[entities.A]\nasked = false", "no entity type to ask about"),
+    ],
+)
+def test_a_wrong_asked_is_told(text, told):
+    with pytest.raises(SettingsError, match=told):
+        Ontology.parse(text)
+
+
+def test_a_type_of_another_name_is_what_its_alias_says():
+    ontology = Ontology.parse(
+        '[entities.Deadline]\naliases = ["Date"]\n[entities.Human]\naliases = ["Person"]\n[entities.X]'
+    )
+    assert [ontology.kind(name) for name in ("Deadline", "Human", "X", "Money")] == ["Date", "Person", "X", "Money"]

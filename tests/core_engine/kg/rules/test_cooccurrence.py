@@ -1,6 +1,7 @@
 """Which names of a chunk are said to co-occur."""
 
-from core_engine.kg.rules.extractor import RuleMention, cooccurrences
+from core_engine.kg.rules.cooccurrence import cooccurrences
+from core_engine.kg.rules.records import RuleMention
 
 
 def at(name, turn, start=0, *, speaker=False):

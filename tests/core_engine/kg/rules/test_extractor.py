@@ -4,7 +4,10 @@ import random
 
 import pytest
 
-from core_engine.kg.rules.extractor import RULES_VERSION, Casing, mentions, scan
+from core_engine.kg.rules.casing import Casing
+from core_engine.kg.rules.extractor import RULES_VERSION, read, scan
+from core_engine.kg.rules.kinds import ROLE
+from core_engine.kg.rules.values import VALUES
 from core_engine.types import ChunkTurn
 
 
@@ -20,11 +23,11 @@ def found(*said, beside=()):
     casing = Casing()
     for each in scans:
         casing.add(each)
-    return mentions(scans[0], casing)
+    return read(scans[0], casing).mentions
 
 
 def names(*said, beside=()):
-    return [mention.name for mention in found(*said, beside=beside) if not mention.speaker]
+    return [m.name for m in found(*said, beside=beside) if not m.speaker and m.type not in VALUES and m.type != ROLE]
 
 
 def test_a_capital_inside_a_sentence_starts_a_name():
@@ -174,9 +177,9 @@ def test_whoever_speaks_anywhere_in_the_workspace_is_a_person_everywhere():
     one, other = scan(turns("we hired Ann Lee, you know")), scan(turns(("Ann Lee", "hello there")))
     casing = Casing()
     casing.add(one)
-    assert [m.type for m in mentions(one, casing)] == ["Entity"]
+    assert [m.type for m in read(one, casing).mentions] == ["Entity"]
     casing.add(other)
-    assert [m.type for m in mentions(one, casing)] == ["Person"]
+    assert [m.type for m in read(one, casing).mentions] == ["Person"]
 
 
 def test_a_turn_in_capitals_throughout_gives_no_names_and_says_nothing_about_words():
@@ -202,7 +205,7 @@ def test_decisions_are_equal_whatever_order_chunks_came_in():
         casing = Casing()
         for each in order:
             casing.add(each)
-        answers.add(tuple(map(repr, (mentions(each, casing) for each in scans))))
+        answers.add(tuple(map(repr, (read(each, casing).mentions for each in scans))))
     assert len(answers) == 1
 
 
@@ -222,49 +225,7 @@ def test_a_chunk_taken_out_leaves_no_trace_in_the_counts():
 def test_a_scan_depends_on_nothing_but_its_chunk():
     chunk = turns(("Ann", "we met Bob in Oslo"), "Bob was late.")
     assert scan(chunk) == scan(chunk)
-    assert RULES_VERSION == 1
-
-
-ORDINARY = "Well, we met Bob in Oslo last week and he told us about the plan. It was fine with me, I think. "
-
-
-def workspace(*texts):
-    casing = Casing()
-    for text in texts:
-        casing.add(scan(turns(text)))
-    return casing
-
-
-def test_a_lower_cased_workspace_is_noticed():
-    assert workspace(*[ORDINARY.lower()] * 20).lower_cased()
-    assert workspace(*[ORDINARY.lower().replace(" i ", " I ")] * 20).lower_cased()
-
-
-def test_a_workspace_in_capitals_is_noticed():
-    assert workspace(*[ORDINARY.upper()] * 20).lower_cased()
-
-
-def test_an_ordinary_workspace_is_neither_lower_cased_nor_uncased():
-    casing = workspace(*[ORDINARY] * 20)
-    assert not casing.lower_cased()
-    assert not casing.uncased()
-
-
-def test_ten_small_words_are_too_few_to_call_a_workspace_lower_cased():
-    assert not workspace("yeah that is fine with me then").lower_cased()
-    assert not Casing().lower_cased()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "\u6211\u4eec\u660e\u5929\u5f00\u4f1a\u3002",
-        "\u0645\u0631\u062d\u0628\u0627 \u0628\u0643\u0645 \u062c\u0645\u064a\u0639\u0627",
-        "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u094b\u0938\u094d\u0924\u094b\u0902",
-    ],
-)
-def test_a_script_without_capitals_is_noticed(text):
-    assert workspace(text * 20).uncased()
+    assert RULES_VERSION == 2  # a scan that answers otherwise needs the next number
 
 
 def test_no_text_is_too_strange():
@@ -272,7 +233,7 @@ def test_no_text_is_too_strange():
     here = found(("A\ud800nn Lee", strange), ("", ""), (None, ""))
     assert here[0].name == "A\ud800nn Lee"
     assert {"Bob", "Ann", "Oslo"} <= {mention.name for mention in here}
-    assert found() == []
+    assert found() == ()
 
 
 @pytest.mark.parametrize("unit", ["A", "A ", "a", "A.", "A-", "A of ", "2010 A ", "Ab' ", ". ", '"A', "1", "T_ ", "a-"])
@@ -281,4 +242,4 @@ def test_a_turn_of_200_000_characters_without_sense_is_read(unit):
     one = scan(turns(text))
     casing = Casing()
     casing.add(one)
-    mentions(one, casing)
+    assert len(read(one, casing).mentions) <= 200_000
