@@ -211,6 +211,7 @@ def wire(
             observers=observers,
             progress=progress,
             slots=asyncio.Semaphore(settings.max_concurrent),
+            max_concurrent=settings.max_concurrent,
             stop=stop,
             retries=settings.retries,
         )

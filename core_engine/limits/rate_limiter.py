@@ -166,6 +166,10 @@ class RateLimiter:
         for gate in gates:
             gate.paused_until = max(gate.paused_until, resume_at)
 
+    def bounds(self, lane: Lane) -> bool:
+        """Some limit is known that holds for this lane."""
+        return any(gate.rate() is not None for gate in self._way(lane).gates)
+
     def snapshot(self) -> list[BucketState]:
         """All limits as they stand: the user's first, then each bucket that was used."""
         gates = dict.fromkeys(gate for chain in self._users.values() for gate in chain)

@@ -20,6 +20,7 @@ from core_engine.errors import ModelError, PassingFailure, ServiceRefused
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.charge import Charge, Size
+from core_engine.limits.knee import Knee
 from core_engine.limits.rate_limiter import Lane, RateLimiter
 from core_engine.llm.client import ChatReply, Client, EmbeddingReply, SteppedDown
 from core_engine.llm.outage import LONGEST_PAUSE_S, Outage
@@ -72,6 +73,7 @@ class Office:
     observers: Sequence[Observer]
     progress: Progress
     slots: asyncio.Semaphore  # requests in flight, for extraction and embeddings together
+    max_concurrent: int = 20
     retries: int = 6
     stop: Stop = field(default_factory=lambda: Stop(0.0))  # one that nobody asks
     rng: random.Random = random.Random()  # noqa: RUF009, S311  jitter is no secret, and one source serves all
@@ -99,6 +101,7 @@ class Asker:
         self._lane = Lane("chat" if stage == "extract" else "embedding", end.label, end.model)
         self._charge = Charge(end.label, replies=stage == "extract")
         self._outage = Outage(end.label, office.retries * LONGEST_PAUSE_S, office.rng, office.stop.waiting)
+        self._knee = Knee(end.label, office.max_concurrent, office.stop.waiting)
         self._limited_since: float | None = None  # with no answer since
         self._first = asyncio.Lock()
         self.answered = 0  # requests of this run
@@ -203,7 +206,7 @@ class Asker:
         while True:
             attempt += 1
             try:
-                async with self._outage.turn():
+                async with self._outage.turn(), self._knee.place():
                     if self._refused:
                         raise self.give_up(self._refused)  # those who waited need not hear the same by themselves
                     return await self._attempt(question, attempt, need, send, store)
@@ -220,6 +223,8 @@ class Asker:
                     self._wait_for_the_limit(failure, attempt, need.size)
                     continue
                 failures += 1
+                if failure.kind == "timeout":
+                    self._knee.timed_out()
                 self._outage.failed(question.batch)
                 if self._outage.hopeless:
                     away = PassingFailure(
@@ -297,6 +302,7 @@ class Asker:
         office.progress.last_commit_at = time.time()
         self.answered += 1
         self._outage.answered()
+        self._knee.answered(call.duration_s, call.usage.total or 1, bound=office.limiter.bounds(self._lane))
         self._limited_since = None
         self._tell(call)
         return call, reply

@@ -137,7 +137,7 @@ class App:
         entry.prompt, entry.cached = completion.prompt, completion.cached
         entry.completion, entry.reasoning = completion.completion, completion.reasoning
         provider.books.bill(entry)
-        delay = provider.latency.draw(zlib.crc32(request.body, provider.settings.seed))
+        delay = provider.when_done(provider.latency.draw(zlib.crc32(request.body, provider.settings.seed)))
         chat.warm_up(asked, delay)
         return _spoil(Reply(200, chat.render(asked, message, completion, self._served, kind), delay=delay), strike)
 

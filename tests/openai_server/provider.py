@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ class Provider:
         self.settings = settings
         self.warm: dict[tuple[str, str, str], float] = {}
         self.canned_uses: Counter[int] = Counter()
+        self._done_at: list[float] = []
         self._offer()
         self._answer()
         self._limit()
@@ -154,6 +156,16 @@ class Provider:
         """Charge what only the answer shows, where the provider charges actual usage."""
         if self.settings.charge == "actual":
             self.limits.settle(entry.stage, completion)
+
+    def when_done(self, seconds: float) -> float:
+        """In how many seconds work that takes so long is done, after what came before it (the setting `parallel`)."""
+        if not self.settings.parallel:
+            return seconds
+        now = time.monotonic()
+        free = len(self._done_at) < self.settings.parallel
+        begin = now if free else max(heapq.heappop(self._done_at), now)
+        heapq.heappush(self._done_at, begin + seconds)
+        return begin + seconds - now
 
     def count_static(self, text: str) -> int:
         """Tokens of a text that comes with every request: counted once."""

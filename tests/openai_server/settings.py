@@ -94,6 +94,9 @@ class Settings:
     embedding_latency: str | float | None = _option(
         None, _distribution, "the same for embeddings (default: --latency)", "S"
     )
+    parallel: int | None = _option(
+        None, _count, "chat requests worked on at once, the others wait their turn, as with a local server", "N"
+    )
     completion_tokens: str | float | None = _option(
         None,
         _distribution,
