@@ -25,6 +25,10 @@ imports:
 test *arguments:
     uv run pytest {{ arguments }}
 
+# Kill, lie to and cut off runs (docs/reliability.md); arguments: parts and --times N --seed N
+torture *arguments:
+    uv run python -m tests.torture {{ arguments }}
+
 # Put the code in order: format, and what ruff can mend
 format:
     uv run ruff check --fix .

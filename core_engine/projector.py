@@ -29,7 +29,8 @@ from core_engine.ledger.documents import load_chunks
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_id
 from core_engine.ports import GraphStore, VectorStore
-from core_engine.types import Chunk, GraphChanges, GraphCounts, Point, StoreMark
+from core_engine.recognition import meet_graph, meet_vectors
+from core_engine.types import Chunk, GraphChanges, GraphCounts, Point
 
 log = logging.getLogger("kg.projector")
 
@@ -252,21 +253,16 @@ class Projector:
     async def _open(self) -> None:
         result = self.result
         if self._graph_store:
-            mark = await self._graph_store.open()
-            result.graph_state = self._meet(mark, self._graph_store.name, "graph")
+            result.graph_state = self._met(*await meet_graph(self._ledger, self._graph_store))
         if self._vector_store:
-            mark = await self._vector_store.open()
-            result.vector_state = self._meet(mark, self._vector_store.name, "vectors")
+            result.vector_state = self._met(*await meet_vectors(self._ledger, self._vector_store))
 
-    def _meet(self, mark: StoreMark, name: str, role: str) -> stores.StoreState:
-        state = self._ledger.write(stores.meet, mark, name, role)
+    def _met(self, state: stores.StoreState, note: str) -> stores.StoreState:
+        if note:
+            self.result.notes.append(note)
         if self._from_nothing and not state.fresh:
             self._ledger.write(stores.forget, state.no)
             return replace(state, synced=0, fresh=True)
-        with self._ledger.reading() as db:
-            something = stores.clock(db) > 0
-        if state.fresh and something:
-            self.result.notes.append(f"{name} does not hold this workspace's {role} yet: all of it is written")
         return state
 
     async def _close(self) -> None:

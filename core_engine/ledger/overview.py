@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from core_engine.ledger import stores
 from core_engine.ledger.values import CHUNK, DEAD
 
 
@@ -149,13 +150,5 @@ def costs_by_run(db: sqlite3.Connection) -> dict[str, Decimal]:
 
 def distrust(db: sqlite3.Connection, role: str) -> None:
     """Have the next projection write again, or delete, all that the ledger ever knew in stores of this role."""
-    numbers = [row[0] for row in db.execute("SELECT no FROM store WHERE role = ?", (role,))]
-    for store in numbers:
-        # A hash that nothing has: what exists is written as changed, what is gone is deleted, whether or not the store
-        # was known to hold it.
-        db.execute(
-            "INSERT OR REPLACE INTO projected (store, kind, key, hash) SELECT ?1, kind, key, x'' FROM unit "
-            "WHERE ?2 = 'graph' OR kind = ?3",
-            (store, role, CHUNK),
-        )
-        db.execute("UPDATE store SET synced = 0 WHERE no = ?", (store,))
+    for (store,) in db.execute("SELECT no FROM store WHERE role = ?", (role,)).fetchall():
+        stores.distrust(db, store, role)

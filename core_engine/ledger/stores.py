@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from core_engine.ledger.values import CHUNK
 from core_engine.types import StoreMark
@@ -20,25 +21,51 @@ class StoreState:
     fresh: bool
 
 
-def meet(db: sqlite3.Connection, mark: StoreMark, name: str, role: str) -> StoreState:
-    """Recognise a store by its mark. One that is new to us, or was restored from an old copy, counts as empty."""
-    row = db.execute(
-        "SELECT no, generation, next_generation, synced FROM store WHERE epoch = ?", (mark.epoch,)
-    ).fetchone()
+class Acquaintance(Enum):
+    """What a store's mark tells."""
+
+    KNOWN = "as this ledger left it"
+    RESTORED = "this ledger's, from another time: it, or the ledger, was restored from a copy"
+    NEVER_SEEN = "new, or another's"
+
+
+def recognise(db: sqlite3.Connection, mark: StoreMark) -> Acquaintance:
+    row = db.execute("SELECT generation, next_generation FROM store WHERE epoch = ?", (mark.epoch,)).fetchone()
     if row is None:
-        no = db.execute(
-            "INSERT INTO store (epoch, name, role, generation, next_generation, synced) VALUES (?,?,?,?,?,0) RETURNING no",
-            (mark.epoch, name, role, mark.generation, mark.generation),
-        ).fetchone()[0]
-        return StoreState(no, 0, mark.generation, fresh=True)
-    no, generation, coming, synced = row
-    if mark.generation not in {generation, coming}:
-        db.execute("DELETE FROM projected WHERE store = ?", (no,))
+        return Acquaintance.NEVER_SEEN
+    return Acquaintance.KNOWN if mark.generation in row else Acquaintance.RESTORED
+
+
+def meet(db: sqlite3.Connection, mark: StoreMark, name: str, role: str, *, distrusted: bool = False) -> StoreState:
+    """Note the store with this mark. One that is not as this ledger left it counts as empty, or, distrusted, as full
+    of old versions of all that this ledger ever knew.
+    """
+    known = recognise(db, mark)
+    if known is Acquaintance.NEVER_SEEN:
         db.execute(
-            "UPDATE store SET generation = ?1, next_generation = ?1, synced = 0 WHERE no = ?2", (mark.generation, no)
+            "INSERT INTO store (epoch, name, role, generation, next_generation, synced) VALUES (?,?,?,?,?,0)",
+            (mark.epoch, name, role, mark.generation, mark.generation),
         )
-        return StoreState(no, 0, mark.generation, fresh=True)
-    return StoreState(no, synced, mark.generation, fresh=False)
+    no, synced = db.execute("SELECT no, synced FROM store WHERE epoch = ?", (mark.epoch,)).fetchone()
+    if known is Acquaintance.KNOWN:
+        return StoreState(no, synced, mark.generation, fresh=False)
+    forget(db, no)
+    db.execute("UPDATE store SET generation = ?1, next_generation = ?1 WHERE no = ?2", (mark.generation, no))
+    if distrusted:
+        distrust(db, no, role)
+    return StoreState(no, 0, mark.generation, fresh=True)
+
+
+def distrust(db: sqlite3.Connection, store: int, role: str) -> None:
+    """Have the next projection write again, or delete, all that the ledger ever knew."""
+    # A hash that nothing has: what exists is written as changed, what is gone is deleted, whether or not the store
+    # was known to hold it.
+    db.execute(
+        "INSERT OR REPLACE INTO projected (store, kind, key, hash) SELECT ?1, kind, key, x'' FROM unit "
+        "WHERE ?2 = 'graph' OR kind = ?3",
+        (store, role, CHUNK),
+    )
+    db.execute("UPDATE store SET synced = 0 WHERE no = ?", (store,))
 
 
 def announce(db: sqlite3.Connection, store: int, generation: int) -> None:

@@ -14,10 +14,10 @@ from tests.kg import Kg
 from tests.neo4j_server.server import Address
 from tests.torture.world import Held, adds_up, bought_again, fresh, held, hold, neo4j_env, one, wipe
 
-MEETINGS, TURNS = 20, 50
+MEETINGS, TURNS = 12, 50
 CONCURRENT = 4
-WORDS = ("process", "t", "--batch-size", 3, "--max-concurrent", CONCURRENT)
-LATENCY = "lognormal:0.08:0.4"
+WORDS = ("process", "t", "--batch-size", 2, "--max-concurrent", CONCURRENT)
+LATENCY = "lognormal:0.15:0.4"
 
 
 @dataclass
