@@ -9,16 +9,14 @@ import typer
 from cli import options
 from cli.show import json_out
 from cli.sources import load
-from cli.wiring import asked_of, ontology_of, prices_of
+from cli.wiring import asked_of, forecast_of, ontology_of, prices_of
 from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.ledger.dry import DryLedger
 from core_engine.ledger.lock import RunLock
-from core_engine.llm.tokens import TokenCounter
 from core_engine.planner import Plan, Planner, plan_of
 from core_engine.progress import Progress
 from core_engine.settings import Settings
-from metrics.estimate import Limits, estimate, known, plan
-from metrics.render import money
+from metrics.render import dollars_in_words
 
 app = typer.Typer(add_completion=False)
 
@@ -53,44 +51,34 @@ def estimate_command(
 
 def show(settings: Settings, what: Plan, *, json: bool) -> None:
     """Plan, estimate and print; nothing stays."""
-    progress = Progress()
-    prompt = ExtractionPrompt(ontology_of(settings))
-    with RunLock(settings.lock_path), DryLedger(settings.ledger_path) as ledger:
-        asked = asked_of(settings, prompt, ledger)
-        batches = Planner(ledger, "dry", what, asked, progress).batches()
-        counter = TokenCounter(settings.model, exact=True)
-        by_model = prompt if asked.extract.kind == "extract" else None
-        planned = plan(batches, by_model, counter, embeds=asked.embed is not None)
-        with ledger.reading() as db:
-            told = known(db, settings.model)
-    said = estimate(
-        planned,
-        settings.model,
-        settings.embedding_model,
-        told,
-        Limits(settings.max_concurrent, settings.rpm, settings.tpm),
-        prices_of(settings),
-    )
-    said |= {
-        "total_chunks": progress.chunks,
-        "reused": progress.reused,
-        "documents": progress.documents["seen"],
-        "unreadable": [{"where": t.where, "reason": t.reason} for t in progress.unreadable],
-        "counted_by": counter.estimator,
-    }
+    with RunLock(settings.lock_path):
+        said = planned(settings, what)
     if json:
         json_out(said)
     else:
         print(_in_words(said))
 
 
+def planned(settings: Settings, what: Plan) -> dict[str, Any]:
+    """The estimate of a run, from a plan that leaves no trace. Hold the run lock."""
+    progress = Progress()
+    prompt = ExtractionPrompt(ontology_of(settings))
+    with DryLedger(settings.ledger_path) as ledger:
+        asked = asked_of(settings, prompt, ledger)
+        forecast, counted_by = forecast_of(settings, asked, prompt, prices_of(settings), exact=True)
+        for batch in Planner(ledger, "dry", what, asked, progress).batches():
+            forecast.tally.add(batch)
+    return forecast.said() | {
+        "total_chunks": progress.chunks,
+        "reused": progress.reused,
+        "documents": progress.documents["seen"],
+        "unreadable": [{"where": t.where, "reason": t.reason} for t in progress.unreadable],
+        "counted_by": counted_by,
+    }
+
+
 def _in_words(said: dict[str, Any]) -> str:
-    calls, tokens, cost = said["calls"], said["tokens"], said["cost_usd"]
-    dollars = "unpriced: give the model's price with --prices"
-    if cost["middle"] is not None:
-        dollars = money(cost["middle"])
-        if cost["high"] != cost["low"]:
-            dollars += f" ({money(cost['low'])} to {money(cost['high'])})"
+    calls, tokens = said["calls"], said["tokens"]
     known_from = f"from {said['from_replies']:,} earlier replies" if said["from_replies"] else "a guess: no earlier run"
     prompt = f"{tokens['prompt']:,} prompt ({tokens['cached']:,} cached)"
     others = f"{tokens['completion']:,} completion, {tokens['embedding']:,} embedding"
@@ -98,7 +86,7 @@ def _in_words(said: dict[str, Any]) -> str:
         ("chunks", f"{said['chunks']:,} to buy of {said['total_chunks']:,}; {said['reused']:,} are answered"),
         ("calls", f"{calls['chat']:,} chat, {calls['embedding']:,} embedding"),
         ("tokens", f"{prompt}, {others}; counted by {said['counted_by']}, replies {known_from}"),
-        ("cost", dollars),
+        ("cost", dollars_in_words(said["cost_usd"])),
         ("time", f"about {said['seconds']:,.0f} s, bound by {said['bound_by']}"),
     ]
     lines = [f"  {name:<10} {text}" for name, text in rows]

@@ -345,6 +345,7 @@ def _report(
         stepped_down=parts.stepped_down(),
         warnings=parts.deriver.warnings,
         price_sources={m: parts.prices.source(m, stage) for stage, m in models.items() if m in used},
+        forecast=parts.forecast.said() if parts.budget else {},
         budget=parts.budget.state() if parts.budget else (),
         refused=parts.budget.refused() if parts.budget else None,
     )

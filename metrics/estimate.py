@@ -1,106 +1,121 @@
-"""What a run would take: calls, tokens, dollars and time, from the planner's batches and from what the ledger remembers."""
+"""What a run will take: calls, tokens, dollars and time, from the planner's batches and what earlier replies taught."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
+from core_engine.llm.tokens import estimate_tokens
 from core_engine.ports import Pricer
-from core_engine.types import Batch, BatchItem, Usage
+from core_engine.types import Batch, BatchItem, Chunk, Usage
+from metrics.told import Told
 
 _CACHE_STEP = 128  # providers cache a prefix of 1,024 tokens or more, in such steps
 _CACHE_LEAST = 1024
-_FIRST_COMPLETION = (120.0, 220.0, 400.0)  # tokens a chunk where no reply of the model is known: low, middle, high
-_FIRST_LATENCY_S = 8.0
 _EMBEDDED_TOGETHER = 128
+_MEASURED_FIRST = 8  # batches measured in any case, before only some are
 
-
-class Counter(Protocol):
-    def count(self, text: str) -> int: ...
+# How long a reply to a chunk is where no reply of the model is known: its form, and for each name and speaker in the
+# chunk what they bring into it on average. Fitted to the answers in data/gold/conversations.jsonl, written as replies
+# and counted by o200k_base (R² .45); `bench_estimate.py fit` does it again. Reasoning comes on top, and is unknown: the
+# range is wide for it.
+_REPLY, _REPLY_A_NAME, _REPLY_A_SPEAKER = 11.7, 10.8, 10.4
+_FIRST_LOW, _FIRST_HIGH = 0.5, 3.0
+_NAME = re.compile(r"(?<![.?!:\n] )(?<!^)\b[A-Z][\w'&-]*(?: [A-Z][\w'&-]*)*", re.MULTILINE)
 
 
 class Renderer(Protocol):
-    """The prompt: its static part, and the message for a batch."""
+    """The prompt: what comes with every request, and the message for a batch."""
 
     @property
-    def system(self) -> str: ...
+    def static_text(self) -> str: ...
     def render(self, chunks: Sequence[Any], with_context: Sequence[bool]) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What earlier calls of the model tell: tokens of a reply a chunk (low, middle, high), seconds, share of prompt cached.
-
-    `replies` of 0: nothing is known, and the values are guesses.
-    """
-
-    replies: int = 0
-    completion: tuple[float, float, float] = _FIRST_COMPLETION
-    latency_s: float = _FIRST_LATENCY_S
-    prompt_factor: float = 1.0
-    cached_share: float | None = None
+Count = Callable[[str], float]
 
 
 @dataclass(slots=True)
-class Planned:
-    """The sums over the planned batches."""
+class Sizes:
+    """Sums over batches, in tokens as counted: of the messages, of the texts to embed, of the replies by their form."""
 
+    characters: int = 0
+    prompt: float = 0.0
+    embedding: float = 0.0
+    reply: float = 0.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Adds up the batches of a plan. Of many, only each `every`-th is measured, and the rest by its characters.
+
+    `prompt` of None: nothing is asked of a chat model.
+    """
+
+    prompt: Renderer | None
+    embeds: bool
+    count: Count = estimate_tokens
+    count_embedded: Count = estimate_tokens
+    every: int = 1
     chunks: int = 0
+    asked: int = 0
     chat_calls: int = 0
-    embedding_calls: int = 0
-    prompt: int = 0
-    static: int = 0
-    embedding: int = 0
-    _embeds: int = field(default=0, repr=False)
+    embedded: int = 0
+    _all: int = 0
+    _measured: Sizes = field(default_factory=Sizes)
+    _batches: int = 0
 
-    def add(self, batch: Batch, prompt: Renderer | None, counter: Counter, *, embeds: bool) -> None:
-        asked = [item for item in batch.items if item.extract is not None and item.chunk.text]
+    def add(self, batch: Batch) -> None:
+        asked = [item for item in batch.items if item.extract is not None] if self.prompt else []
+        embeds = [item for item in batch.items if item.embed is not None] if self.embeds else []
         self.chunks += len(batch.items)
-        if prompt is not None and asked:
-            self.chat_calls += 1
-            self.prompt += counter.count(prompt.render([i.chunk for i in asked], [not i.follows for i in asked]))
-        if embeds:
-            self._embed([item for item in batch.items if item.embed is not None], counter)
+        self.asked += len(asked)
+        self.chat_calls += bool(asked)
+        self.embedded += len(embeds)
+        characters = sum(len(turn.text) for item in batch.items for turn in item.chunk.turns)
+        self._all += characters
+        if self._batches < _MEASURED_FIRST or self._batches % self.every == 0:
+            self._measure(asked, embeds, characters)
+        self._batches += 1
 
-    def _embed(self, items: Sequence[BatchItem], counter: Counter) -> None:
-        self._embeds += len(items)
-        self.embedding += sum(counter.count(item.chunk.text) for item in items)
-        self.embedding_calls = -(-self._embeds // _EMBEDDED_TOGETHER)
+    def _measure(self, asked: Sequence[BatchItem], embeds: Sequence[BatchItem], characters: int) -> None:
+        sizes = self._measured
+        sizes.characters += characters
+        if self.prompt and asked:
+            chunks = [item.chunk for item in asked]
+            sizes.prompt += self.count(self.prompt.render(chunks, [not item.follows for item in asked]))
+            sizes.reply += sum(map(_reply_by_form, chunks))
+        sizes.embedding += sum(self.count_embedded(item.chunk.text) for item in embeds)
+
+    def sizes(self) -> Sizes:
+        """Of all batches: those measured, scaled by characters to the rest."""
+        some = self._measured
+        scale = self._all / some.characters if some.characters else 1.0
+        return Sizes(self._all, some.prompt * scale, some.embedding * scale, some.reply * scale)
 
 
-def plan(batches: Iterable[Batch], prompt: Renderer | None, counter: Counter, *, embeds: bool) -> Planned:
-    """Add up all batches. `prompt` of None: nothing is asked of a chat model."""
-    planned = Planned()
-    for batch in batches:
-        planned.add(batch, prompt, counter, embeds=embeds)
-    planned.static = counter.count(prompt.system) if prompt else 0
-    return planned
+class Batches(Protocol):
+    def batches(self) -> Iterator[Batch]: ...
+    def stop(self) -> None: ...
 
 
-def known(db: sqlite3.Connection, model: str) -> Known:
-    """What the ledger's calls tell of a model; the last 2,000 of them."""
-    rows = db.execute(
-        "SELECT completion * 1.0 / max(1, json_array_length(questions)), duration_s, prompt, cached FROM call "
-        "WHERE stage = 'extract' AND status = 'answered' AND model = ? AND completion > 0 ORDER BY no DESC LIMIT 2000",
-        (model,),
-    ).fetchall()
-    if not rows:
-        return Known()
-    lengths = sorted(row[0] for row in rows)
-    mean = sum(lengths) / len(lengths)
-    # The mean of all that is to come lies near the mean of what came: the range narrows with the root of the number.
-    spread = (sum((length - mean) ** 2 for length in lengths) / len(lengths)) ** 0.5
-    error = max(2 * spread / len(lengths) ** 0.5, 0.03 * mean)
-    prompts = sum(row[2] for row in rows)
-    return Known(
-        replies=len(rows),
-        completion=(max(mean - error, 0.0), mean, mean + error),
-        latency_s=sum(row[1] for row in rows) / len(rows),
-        cached_share=sum(row[3] for row in rows) / prompts if prompts else None,
-    )
+class Tallied:
+    """A source of batches that adds up what it gives."""
+
+    def __init__(self, source: Batches, tally: Tally) -> None:
+        self._source = source
+        self._tally = tally
+
+    def batches(self) -> Iterator[Batch]:
+        for batch in self._source.batches():
+            self._tally.add(batch)
+            yield batch
+
+    def stop(self) -> None:
+        self._source.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,48 +127,94 @@ class Limits:
     tpm: float | None
 
 
-def estimate(
-    planned: Planned, model: str, embedding_model: str, told: Known, limits: Limits, pricer: Pricer
-) -> dict[str, Any]:
-    """The estimate as plain values (docs/report.md): a middle, and a range where replies are unknown."""
-    prompt = planned.prompt + planned.static * planned.chat_calls
-    cached = _cached(planned, prompt, told)
-    low, middle, high = (round(length * planned.chunks) if planned.chat_calls else 0 for length in told.completion)
-    embedding = (
-        pricer.price(embedding_model, Usage(prompt=planned.embedding), "embed") if planned.embedding else Decimal(0)
-    )
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What will be asked (the tally), and what was known of the models before it."""
 
-    def dollars(completion: int, cached_tokens: int) -> float | None:
-        if not planned.chat_calls:
-            return None if embedding is None else _money(embedding)
-        chat = pricer.price(model, Usage(prompt, cached_tokens, completion), "extract")
-        return None if chat is None or embedding is None else _money(chat + embedding)
+    tally: Tally
+    model: str
+    embedding_model: str
+    told: Told
+    limits: Limits
+    pricer: Pricer
 
-    tokens = prompt + middle + planned.embedding
-    calls = planned.chat_calls + planned.embedding_calls
-    bounds = [(planned.chat_calls * told.latency_s / limits.max_concurrent, "latency")]
-    bounds += [(calls / limits.rpm * 60, "requests a minute")] if limits.rpm else []
-    bounds += [(tokens / limits.tpm * 60, "tokens a minute")] if limits.tpm else []
-    seconds, bound_by = max(bounds)
+    def said(self) -> dict[str, Any]:
+        """The estimate as plain values (docs/report.md): a middle, and a range, since nobody knows the replies."""
+        tally, told, sizes = self.tally, self.told, self.tally.sizes()
+        static = tally.count(tally.prompt.static_text) if tally.prompt else 0.0
+        prompt = round((sizes.prompt + static * tally.chat_calls) * told.prompt_factor)
+        cached = min(self._cached(static * told.prompt_factor), prompt)
+        low, middle, high = (round(length) for length in self._completion(sizes))
+        embedding = round(sizes.embedding * told.embedding_factor)
+        calls = tally.chat_calls, -(-tally.embedded // _EMBEDDED_TOGETHER)
+        seconds, bound_by = self._time(calls, prompt + middle + embedding)
+        return {
+            "chunks": tally.chunks,
+            "calls": {"chat": calls[0], "embedding": calls[1]},
+            "tokens": {"prompt": prompt, "cached": cached, "completion": middle, "embedding": embedding},
+            "tokens_range": {"low": prompt + low + embedding, "high": prompt + high + embedding},
+            "cost_usd": {
+                "low": self._dollars(Usage(prompt, cached, low), embedding),
+                "middle": self._dollars(Usage(prompt, cached, middle), embedding),
+                "high": self._dollars(Usage(prompt, 0 if told.replies == 0 else cached, high), embedding),
+            },
+            "seconds": round(seconds, 1),
+            "bound_by": bound_by,
+            "from_replies": told.replies,
+        }
+
+    def _completion(self, sizes: Sizes) -> tuple[float, float, float]:
+        told, asked = self.told, self.tally.asked
+        if told.replies:
+            middle, error = told.completion * asked, told.completion_error * asked
+            return max(middle - error, 0.0), middle, middle + error
+        return _FIRST_LOW * sizes.reply, sizes.reply, _FIRST_HIGH * sizes.reply
+
+    def _cached(self, static: float) -> int:
+        warm = max(self.tally.chat_calls - 1, 0)  # the first call fills the cache
+        if self.told.cached_a_call is not None:
+            return round(self.told.cached_a_call * warm)
+        return int(static) // _CACHE_STEP * _CACHE_STEP * warm if static >= _CACHE_LEAST else 0
+
+    def _dollars(self, chat: Usage, embedding: int) -> float | None:
+        """None where something that is asked for has no known price."""
+        total = Decimal(0)
+        for asked, model, usage, stage in (
+            (self.tally.chat_calls, self.model, chat, "extract"),
+            (self.tally.embedded, self.embedding_model, Usage(embedding), "embed"),
+        ):
+            # Prices may rise with the length of a prompt: it is a call's that counts, not the sum's.
+            each = self.pricer.price(model, _share(usage, asked), stage) if asked else Decimal(0)
+            if each is None:
+                return None
+            total += each * asked
+        return float(round(total, 6))
+
+    def _time(self, calls: tuple[int, int], tokens: int) -> tuple[float, str]:
+        limits = self.limits
+        waves = calls[0] / limits.max_concurrent
+        bounds = [(max(waves, 1.0) * self.told.latency_s if calls[0] else 0.0, "latency")]
+        bounds += [(sum(calls) / limits.rpm * 60, "requests a minute")] if limits.rpm else []
+        bounds += [(tokens / limits.tpm * 60, "tokens a minute")] if limits.tpm else []
+        return max(bounds)
+
+
+def _reply_by_form(chunk: Chunk) -> float:
+    """Tokens of a reply to the chunk, by what names and speakers it holds."""
+    names = {name for turn in chunk.turns for name in _NAME.findall(turn.text) if name.partition("'")[0] != "I"}
+    return _REPLY + _REPLY_A_NAME * len(names) + _REPLY_A_SPEAKER * len(chunk.speakers)
+
+
+def _share(usage: Usage, calls: int) -> Usage:
+    return Usage(round(usage.prompt / calls), round(usage.cached / calls), round(usage.completion / calls))
+
+
+def against_bill(estimate: Mapping[str, Any], billed_dollars: float, billed_tokens: int) -> dict[str, float | None]:
+    """How far the bill lies from the estimate's middle: 0.03 is three per cent above it; None where either is nothing."""
+    tokens = estimate["tokens"]
+    expected = tokens["prompt"] + tokens["completion"] + tokens["embedding"]
+    dollars = estimate["cost_usd"]["middle"]
     return {
-        "chunks": planned.chunks,
-        "calls": {"chat": planned.chat_calls, "embedding": planned.embedding_calls},
-        "tokens": {"prompt": prompt, "cached": cached, "completion": middle, "embedding": planned.embedding},
-        "cost_usd": {"low": dollars(low, cached), "middle": dollars(middle, cached), "high": dollars(high, 0)},
-        "seconds": round(seconds, 1),
-        "bound_by": bound_by,
-        "from_replies": told.replies,
+        "cost": round(billed_dollars / dollars - 1, 4) if dollars and billed_dollars else None,
+        "tokens": round(billed_tokens / expected - 1, 4) if expected and billed_tokens else None,
     }
-
-
-def _cached(planned: Planned, prompt: int, told: Known) -> int:
-    if told.cached_share is not None:
-        return round(prompt * told.cached_share)
-    if planned.static < _CACHE_LEAST:
-        return 0
-    # The first call fills the cache.
-    return planned.static // _CACHE_STEP * _CACHE_STEP * max(planned.chat_calls - 1, 0)
-
-
-def _money(amount: Decimal) -> float:
-    return float(round(amount, 6))

@@ -29,6 +29,8 @@ def summary(report: Report) -> str:
     ]
     if report["calls"]["chat"] or report["calls"]["embedding"]:
         lines.append(_row("speed", _speed(report)))
+        if said := _estimate(report):
+            lines.append(_row("estimate", said))
     if nothing_to_do(report):
         lines.append("nothing was new: no model call, nothing written")
     lines += _problems(report)
@@ -92,7 +94,19 @@ def _model(report: Report) -> str:
         text += f"; {cost['unknown_calls']:,} sent, answer unknown, at most {money(cost['unknown_at_most'])}"
     if cost["saved_by_cache"]:
         text += f"; cached tokens saved {money(cost['saved_by_cache'])}"
+    if cost["wasted"]:
+        text += f"; {money(cost['wasted'])} wasted on replies of no use"
     return text
+
+
+def _estimate(report: Report) -> str:
+    """What was expected, beside what it came to; '' where nothing was to buy."""
+    estimate = report["estimate"]
+    if not estimate or not estimate["chunks"] or estimate["cost_usd"]["middle"] is None:
+        return ""
+    text = f"{dollars_in_words(estimate['cost_usd'])} was expected"
+    off = estimate["off_by"]["cost"]
+    return text if off is None else f"{text}; the bill is {abs(off):.0%} {'above' if off > 0 else 'below'}"
 
 
 def _speed(report: Report) -> str:
@@ -191,6 +205,14 @@ def money(amount: float) -> str:
     if amount == 0:
         return "$0"
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= 0.0001 else "under $0.0001"
+
+
+def dollars_in_words(cost: Mapping[str, float | None]) -> str:
+    """An estimate's middle, and its range."""
+    low, middle, high = (cost[name] for name in ("low", "middle", "high"))
+    if low is None or middle is None or high is None:
+        return "unpriced: give the model's price with --prices"
+    return money(middle) + (f" ({money(low)} to {money(high)})" if high != low else "")
 
 
 def _seconds(seconds: float) -> str:

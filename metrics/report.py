@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from core_engine.progress import Progress, Trouble
 from core_engine.projector import Projection, Written
 from core_engine.session import Outcome
 from core_engine.types import Usage
+from metrics.estimate import against_bill
 from metrics.percentiles import summary
 
 SCHEMA = "kg.report/1"
@@ -41,6 +42,7 @@ class Surroundings:
     stepped_down: Mapping[str, str]
     warnings: Sequence[str]
     price_sources: Mapping[str, str]
+    forecast: Mapping[str, Any] = field(default_factory=dict)
     budget: Sequence[Mapping[str, Any]] = ()
     refused: Mapping[str, Any] | None = None
 
@@ -116,7 +118,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "cost_usd": cost,
         "prices": dict(about.price_sources),
         "budget": {"caps": list(about.budget), "refused": about.refused},
-        "estimate": {},
+        "estimate": _estimate(about.forecast, calls, cost, whole=progress.planned and not chunks["pending"]),
         "latency_s": {
             "chat": summary([c.duration_s for c in calls if c.stage == "extract" and c.answered]),
             "embedding": summary([c.duration_s for c in calls if c.stage == "embed" and c.answered]),
@@ -266,6 +268,17 @@ def _saved_by_cache(calls: Sequence[_Call], pricer: Pricer) -> Decimal:
             full = pricer.price(c.model, Usage(c.usage.prompt, 0, c.usage.completion, c.usage.reasoning), c.stage)
             saved += (full or c.cost) - c.cost
     return saved
+
+
+def _estimate(
+    forecast: Mapping[str, Any], calls: Sequence[_Call], cost: Mapping[str, Any], *, whole: bool
+) -> dict[str, Any]:
+    """What was expected before the first call of all that was planned, and how far off the bill of the whole is."""
+    if not forecast:
+        return {}
+    billed = sum(c.usage.total for c in calls)
+    off = against_bill(forecast, cost["total"], billed) if whole else {"cost": None, "tokens": None}
+    return {**forecast, "whole": whole, "off_by": off}
 
 
 def _throughput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,6 +62,11 @@ class ExtractionPrompt:
     ) -> None:
         self.version = f"{name}.{version}"
         self.system = _system(folder / f"{self.version}.md", ontology)
+
+    @property
+    def static_text(self) -> str:
+        """All that comes with every request, and is billed with it: the system prompt, and the reply's schema."""
+        return self.system + json.dumps(RESPONSE_FORMATS["json_schema"], separators=(",", ":"))
 
     @property
     def spec_text(self) -> str:

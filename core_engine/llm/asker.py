@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import orjson
+
 from core_engine.errors import ModelError, PassingFailure, ServiceRefused
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
@@ -40,7 +42,7 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_LIMITED_S = 600.0  # how long a service may turn everybody away for the rate limit
 _LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the number of tries
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
-_AROUND = 1_000  # tokens that a provider may put around our text: the reply's schema, marks between messages
+_AROUND = 500  # tokens that a provider may put around our text: marks between messages, a date
 _ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
 
 
@@ -134,9 +136,10 @@ class Asker:
         room = self._completions or CompletionModel()
         count = len(question.numbers)
         ceiling = room.ceiling(count) * more_room
-        prompt = self._counter.count(system) + self._counter.count(user)
-        at_most = Usage(prompt=_most_tokens(system, user), completion=ceiling)
-        size = Size(len(system) + len(user), prompt, room.expected(count), ceiling)
+        schema = orjson.dumps(formats[self._client.capabilities.response_format]).decode()
+        prompt = sum(map(self._counter.count, (system, schema, user)))  # a provider bills the schema like text
+        at_most = Usage(prompt=_most_tokens(system, schema, user), completion=ceiling)
+        size = Size(len(schema) + len(system) + len(user), prompt, room.expected(count), ceiling)
         need = Need(at_most, size, prompt / self._counter.factor)
 
         async def send() -> ChatReply:
@@ -148,7 +151,7 @@ class Asker:
             )
 
         call, reply = await self._ask(question, need, send, store)
-        self._counter.observe(len(system) + len(user), reply.usage.prompt)
+        self._counter.observe(len(system) + len(schema) + len(user), reply.usage.prompt)
         if reply.finish_reason != "length" and reply.usage.completion <= ceiling:
             room.observe(count, reply.usage.completion)
         return Answered(call.id, reply)

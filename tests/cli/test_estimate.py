@@ -42,14 +42,62 @@ def test_what_the_ledger_has_is_taken_off(kg):
     assert said["cost_usd"]["middle"] == 0
 
 
-def test_with_an_earlier_run_the_estimate_is_near_the_bill(kg, server, tmp_path):
-    kg.process("t/m0.txt")
+def billed(server):
+    books = server.books(log=False)
+    tokens = books["tokens"]
+    return float(books["dollars"]), tokens["prompt"] + tokens["completion"] + tokens["embedding"]
+
+
+def expected(said):
+    tokens = said["tokens"]
+    return said["cost_usd"]["middle"], tokens["prompt"] + tokens["completion"] + tokens["embedding"]
+
+
+@pytest.mark.parametrize("lengths", ["lognormal:60:0.8", "lognormal:700:0.8"])
+def test_with_an_earlier_run_the_estimate_is_near_the_bill_however_long_replies_are(kg, server, lengths):
+    server.configure(completion_tokens=lengths)
+    write_meetings(kg.folder / "t", 12)
+    kg.process(*(f"t/m{number}.txt" for number in range(6)))
+    before = billed(server)
     said = kg("estimate", "t", "--json").report
-    before = float(server.books(log=False)["dollars"])
-    kg.process("t")
-    bill = float(server.books(log=False)["dollars"]) - before
+    report = kg.process("t")
+    dollars, tokens = (after - first for after, first in zip(billed(server), before, strict=True))
     assert said["from_replies"] > 0
-    assert said["cost_usd"]["middle"] == pytest.approx(bill, rel=0.25)
+    assert expected(said)[0] == pytest.approx(dollars, rel=0.15)
+    assert expected(said)[1] == pytest.approx(tokens, rel=0.1)
+    assert said["cost_usd"]["low"] < dollars < said["cost_usd"]["high"]
+    assert report["estimate"]["whole"]
+    assert report["estimate"]["off_by"]["cost"] == pytest.approx(
+        dollars / expected(report["estimate"])[0] - 1, abs=1e-3
+    )
+
+
+def test_another_workspace_of_the_home_teaches_as_well(kg, server):
+    server.configure(completion_tokens=300)
+    kg.process("t/m0.txt", "-w", "other")
+    said = kg("estimate", "t", "--json").report
+    assert said["from_replies"] > 0
+    assert said["tokens"]["completion"] == pytest.approx(300 * said["chunks"], rel=0.01)
+
+
+def test_repeated_requests_are_part_of_what_earlier_runs_teach(kg, server):
+    server.configure(completion_tokens=300, faults=[{"kind": "empty", "times": 8}])
+    kg.process("t/m0.txt", "t/m1.txt", "-w", "other", "--batch-size", 1)
+    said = kg("estimate", "t", "--json", "--batch-size", 1).report
+    assert said["tokens"]["completion"] > 1.2 * 300 * said["chunks"]
+
+
+def test_the_first_estimate_has_a_wide_range_and_says_that_it_is_a_guess(kg):
+    said = kg("estimate", "t", "--json").report
+    assert said["from_replies"] == 0
+    assert said["cost_usd"]["low"] < said["cost_usd"]["middle"] < said["cost_usd"]["high"]
+    assert "a guess" in kg("estimate", "t").out
+
+
+def test_the_report_shows_what_was_expected_beside_the_bill(kg):
+    ran = kg("process", "t")
+    assert "was expected; the bill is" in ran.out
+    assert "was expected" not in kg("process", "t").out
 
 
 def test_offline_costs_nothing(kg):

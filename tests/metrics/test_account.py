@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -226,8 +225,10 @@ from metrics.budget import RunBudget
 from metrics.caps import caps_of
 home, seed = Path(sys.argv[1]), int(sys.argv[2])
 rng = random.Random(seed)
-caps = caps_of({"month_dollars": 2, "time_zone": "Asia/Kathmandu"}, f"w{seed}")
+caps = caps_of({"month_dollars": 5, "time_zone": "Asia/Kathmandu"}, f"w{seed}")
 budget = RunBudget(caps=caps, account=Account(home, f"w{seed}", None, f"run{seed}"))
+print("ready", flush=True)
+sys.stdin.readline()
 bill, out, most = Decimal(0), [], Decimal(0)
 ceiling = Decimal("0.01")
 while True:
@@ -249,12 +250,16 @@ print(json.dumps({"bill": str(bill), "most": str(most)}))
 def test_processes_at_once_never_spend_more_than_their_cap_and_leave_no_room_unused(tmp_path, join):
     command = [sys.executable, "-c", _SPENDS, str(tmp_path)]
     started = [
-        subprocess.Popen([*command, str(seed)], cwd=ROOT, stdout=subprocess.PIPE, env=dict(os.environ))
+        subprocess.Popen([*command, str(seed)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for seed in range(3)
     ]
+    assert [process.stdout.readline() for process in started] == [b"ready\n"] * 3
+    for process in started:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
     ended = [json.loads(process.communicate()[0]) for process in started]
     assert [process.returncode for process in started] == [0, 0, 0]
     bill = sum(Decimal(each["bill"]) for each in ended)
-    assert 2 - Decimal("0.01") < bill <= 2
-    assert all(Decimal(each["most"]) <= 2 for each in ended)
+    assert 5 - Decimal("0.01") < bill <= 5
+    assert all(Decimal(each["most"]) <= 5 for each in ended)
     assert sum(Decimal(each["bill"]) > 0 for each in ended) >= 2
