@@ -237,7 +237,7 @@ def wire(
         extractor,
         embedder,
         progress,
-        max_concurrent=settings.max_concurrent,
+        workers=_workers(settings.max_concurrent),
         batch_size=plan.batch_size,
     )
     names = {
@@ -360,7 +360,7 @@ def _capabilities(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
 
     with ledger.reading() as db:
         row = db.execute("SELECT value FROM meta WHERE key = ?", (_capability_key(endpoint),)).fetchone()
-    return Capabilities.from_json(row[0]) if row else Capabilities()
+    return Capabilities.from_json(row[0]) if row else Capabilities.known(endpoint.model)
 
 
 def remember_capabilities(parts: Parts) -> None:
@@ -375,6 +375,11 @@ def _save(db: sqlite3.Connection, key: str, value: str) -> None:
 
 def _capability_key(endpoint: Endpoint) -> str:
     return f"takes {endpoint.label} {endpoint.model}"
+
+
+def _workers(max_concurrent: int) -> int:
+    """Requests in flight are counted where they are sent; half as many batches again have their replies stored and read."""
+    return max_concurrent + -(-max_concurrent // 2)
 
 
 def _in_larger_steps(plan: Plan) -> Plan:

@@ -18,7 +18,7 @@ from core_engine.types import Batch
 log = logging.getLogger("kg.pipeline")
 
 _PLANNER_S = 3.0  # so long a planner is waited for that is in the midst of something when the run stops
-_CHUNKS_AHEAD = 256  # so that embeddings can be gathered from batches that wait, at any concurrency
+_CHUNKS_AHEAD = 1024  # so that embeddings can be gathered from batches that wait, at any concurrency
 
 
 class Batches(Protocol):
@@ -49,7 +49,7 @@ class Ending:
 
 
 class Pipeline:
-    """Works through all batches with up to `max_concurrent` of them at a time."""
+    """Works through all batches with up to `workers` of them at a time."""
 
     def __init__(
         self,
@@ -58,15 +58,15 @@ class Pipeline:
         embedder: Embeds | None,
         progress: Progress,
         *,
-        max_concurrent: int,
+        workers: int,
         batch_size: int,
     ) -> None:
         self._source = source
         self._extractor = extractor
         self._embedder = embedder
         self._progress = progress
-        self._max_concurrent = max_concurrent
-        self._depth = max(2 * max_concurrent, -(-_CHUNKS_AHEAD // batch_size))
+        self._workers = workers
+        self._depth = max(2 * workers, -(-_CHUNKS_AHEAD // batch_size))
         self._stopping = threading.Event()
         self._queue: asyncio.Queue[Batch | None] | None = None
         self.ending = Ending()
@@ -89,7 +89,7 @@ class Pipeline:
         feeding = _in_a_thread(self._feed, queue, asyncio.get_running_loop())
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(self._max_concurrent):
+                for _ in range(self._workers):
                     workers.create_task(self._work(queue))
             if feeding.done() or not self._stopping.is_set():
                 await asyncio.shield(feeding)  # a thread can't be cancelled, only let go

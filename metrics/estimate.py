@@ -15,7 +15,7 @@ from metrics.told import Told
 
 _CACHE_STEP = 128  # providers cache a prefix of 1,024 tokens or more, in such steps
 _CACHE_LEAST = 1024
-_EMBEDDED_TOGETHER = 128
+_EMBEDDED_TOGETHER = 512
 _MEASURED_FIRST = 8  # batches measured in any case, before only some are
 
 # How long a reply to a chunk is where no reply of the model is known: its form, and for each name and speaker in the

@@ -20,7 +20,7 @@ from core_engine.types import Batch
 
 log = logging.getLogger("kg.embed")
 
-ENOUGH = 128  # texts at which a request is worth sending before anyone waits for it
+ENOUGH = 512  # texts at which a request is worth sending before anyone waits for it
 _MOST_INPUTS = 2_048  # OpenAI's limits: inputs a request, tokens a request (300,000) and tokens an input (8,192)
 _MOST_TOKENS = 200_000
 _LONGEST_TEXT = 24_000  # characters; longer ready chunks are embedded by their beginning

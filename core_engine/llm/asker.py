@@ -287,7 +287,6 @@ class Asker:
                     self._charge.replied(reply.headers, need.size)
                     charged = call.usage.total or None
                     spent, used = call.cost, charged
-                    await store(call, reply)
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
                     used = charged or (None if error.status is None else 0)
@@ -299,6 +298,8 @@ class Asker:
                     raise
                 finally:
                     reservation.settle(self._charge.to_settle(charged))
+            # The next request need not wait until the disk has this one's reply.
+            await store(call, reply)
         finally:
             office.purse.settle(ceiling, spent, most, used)
         office.limiter.observe(self._lane, reply.headers)

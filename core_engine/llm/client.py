@@ -26,6 +26,7 @@ _AT_MOST = re.compile(r"at most (\d{2,7})\b")  # "max_tokens is too large: … s
 _NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _SLOW_DOWN = re.compile(r"slow[ _]down|overloaded", re.IGNORECASE)
 _OVERLOADED = frozenset({503, 529})  # 529: Anthropic's, also behind gateways
+_REASONS = re.compile(r"(?:[^/]+/)*(?:o\d|gpt-5)(?!.*chat)")  # also as OpenRouter names them: openai/gpt-5-mini
 FORMATS = ("json_schema", "json_object", "text")
 _MOST_TOKENS = 20_000_000  # more in one request than any model takes: a slip in the server's books
 
@@ -63,6 +64,11 @@ class Capabilities:
     def to_json(self) -> str:
         said = {"format": self.response_format, "dropped": sorted(self.dropped), "max": self.max_tokens_name}
         return orjson.dumps(said | {"output": self.max_output}).decode()
+
+    @classmethod
+    def known(cls, model: str) -> Capabilities:
+        """What needn't be found out by a refusal: OpenAI's reasoning models take no temperature but their own."""
+        return cls(dropped={"temperature"} if _REASONS.match(model) else set())
 
     @classmethod
     def from_json(cls, text: str) -> Capabilities:

@@ -93,7 +93,7 @@ class Embed:
 
 
 def pipeline(plan: Plan, extract: Extract, embed: Embed | None = None, workers: int = 4) -> Pipeline:
-    return Pipeline(plan, extract, embed, Progress(), max_concurrent=workers, batch_size=10)
+    return Pipeline(plan, extract, embed, Progress(), workers=workers, batch_size=100)
 
 
 def names(count: int) -> list[str]:

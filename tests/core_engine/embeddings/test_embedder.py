@@ -58,6 +58,9 @@ def ledger(tmp_path: Path) -> Iterable[Ledger]:
         yield ledger
 
 
+FULL = -(-ENOUGH // 10)  # batches whose texts are enough for a request
+
+
 def made(ledger: Ledger, asks: Asks) -> Embedder:
     return Embedder(ledger, asks, Progress())  # type: ignore[arg-type]  # an asker of our own
 
@@ -91,10 +94,10 @@ async def test_texts_of_many_batches_travel_in_few_requests(ledger):
 async def test_enough_texts_are_sent_before_anyone_waits_for_them(ledger):
     asks = Asks()
     embedder = made(ledger, asks)
-    for each in batches(13):
+    for each in batches(FULL):
         embedder.offer(each)
     await asyncio.sleep(0)
-    assert asks.sizes == [130]
+    assert asks.sizes == [FULL * 10]
     await embedder.close()
 
 
@@ -209,7 +212,7 @@ async def test_nothing_is_kept_of_batches_that_are_done(ledger):
 async def test_close_waits_for_what_is_out_and_drops_what_was_only_offered(ledger):
     asks = Asks(gate=asyncio.Event())
     embedder = made(ledger, asks)
-    for each in batches(14):
+    for each in batches(FULL + 1):
         embedder.offer(each)
     closing = asyncio.create_task(embedder.close())
     await asyncio.sleep(0)
@@ -217,13 +220,13 @@ async def test_close_waits_for_what_is_out_and_drops_what_was_only_offered(ledge
     asks.gate.set()
     async with asyncio.timeout(5):
         await closing
-    assert asks.sizes == [130]
+    assert asks.sizes == [FULL * 10]
 
 
 async def test_cancel_ends_requests_that_are_out(ledger):
     asks = Asks(gate=asyncio.Event())
     embedder = made(ledger, asks)
-    for each in batches(13):
+    for each in batches(FULL):
         embedder.offer(each)
     waiting = asyncio.create_task(embedder.embed(batches(1)[0]))
     await asyncio.sleep(0)

@@ -410,7 +410,7 @@ def test_what_a_server_does_not_take_is_remembered_for_the_next_run_and_reported
     [said] = report["stepped_down"].values()
     assert "replies as json_object" in said
     assert "without temperature" in said
-    assert report["calls"]["failed"] == 2
+    assert report["calls"]["failed"] == 1  # the format; that this model takes no temperature is known
     report = kg.process(second, "--embedder", "none")
     assert report["calls"] | {"chat": 1, "failed": 0} == report["calls"]
     assert [said] == list(report["stepped_down"].values())

@@ -386,3 +386,18 @@ def test_an_endpoint_never_shows_its_key_or_credentials():
     end = Endpoint("https://me:pw@host/v1/?api-version=2", "m", key="sk-secret", headers={"x-key": "hidden"})
     assert end.label == "https://host/v1"
     assert not {"sk-secret", "hidden"} & set(repr(end).replace("'", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("model", "takes"),
+    [
+        ("gpt-5-mini", False),
+        ("openai/gpt-5.1", False),
+        ("o4-mini", False),
+        ("gpt-5-chat-latest", True),
+        ("gpt-4.1", True),
+        ("llama-o3", True),
+    ],
+)
+def test_it_is_known_beforehand_which_models_take_no_temperature(model, takes):
+    assert ("temperature" not in Capabilities.known(model).dropped) == takes
