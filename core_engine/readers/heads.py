@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from core_engine.readers.head import NAME, REACH, SPAN, Head, head_of, heads_by
 from core_engine.readers.lines import Line
+from core_engine.readers.parliaments import heads_of_records
 from core_engine.readers.speakers import Shape, shape, speakers_among
-from core_engine.readers.times import TIME, seconds
+from core_engine.readers.timed_heads import times_above, times_and_names
 
-_REACH = 220
-"""How far into a line a head may reach; nothing behind it is looked at, however long the line is."""
-
-_SPAN = rf"({TIME})(?:[ \t]*(?:-->|-|\u2013|—|to)[ \t]*({TIME}))?"
-_STAMP = re.compile(rf"[ \t]*(?:\\?\[[ \t]*{_SPAN}[ \t]*\\?\]|\({_SPAN}\)|{_SPAN}(?=[ \t]))[ \t]*(?:-[ \t]+)?")
-# It ends with no blank, so that a long run of them isn't tried at each of its places.
-_NAME = r"([^\s:\uff1a\[(*_#>|-](?:[^:\uff1a\r\n]{0,78}?[^\s:\uff1a])??)"
+_STAMP = re.compile(rf"[ \t]*(?:\\?\[[ \t]*{SPAN}[ \t]*\\?\]|\({SPAN}\)|{SPAN}(?=[ \t]))[ \t]*(?:-[ \t]+)?")
 _LABEL = re.compile(
-    rf"[ \t]*(?:>>+[ \t]*)?{_NAME}[ \t]*(?:[\[(]{_SPAN}[\])][ \t]*)?(?::(?=[ \t]|\Z)|\uff1a)[ \t]*(?:[\[(]?{_SPAN}[\])]?[ \t]*\Z)?"
+    rf"[ \t]*(?:>>+[ \t]*|[TQ]?\d{{1,3}}\.[ \t]+)?{NAME}[ \t]*(?:[\[(]{SPAN}[\])][ \t]*)?(?::(?=[ \t\u00a0]|\Z)|\uff1a)[ \t\u00a0]*"
+    rf"(?:[\[(]?{SPAN}[\])]?[ \t]*\Z)?"
 )
 _ABOVE = re.compile(
-    rf"(?:#{{1,6}}[ \t]+)?(?:\*\*|__)?{_NAME}(?:\*\*|__)?(?:[ \t,|·-]+|[ \t]*[\[(]){_SPAN}[\])]?(?:\*\*|__)?[ \t]*\Z"
+    rf"(?:#{{1,6}}[ \t]+)?(?:\*\*|__)?{NAME}(?:\*\*|__)?(?:[ \t,|·-]+|[ \t]*[\[(]){SPAN}[\])]?(?:\*\*|__)?[ \t]*\Z"
 )
 _BOLD = re.compile(
-    rf"[ \t]*(?P<b>\*\*|__)[ \t]*{_NAME}[ \t]*(?:[\[(]{_SPAN}[\])][ \t]*)?"
-    rf"(?:[:\uff1a](?P=b)|(?P=b)[ \t]*(?:\\?[\[(]{_SPAN}\\?[\])][ \t]*)?[:\uff1a]|(?P=b)[ \t]*(?:\\?[\[(]?{_SPAN}\\?[\])]?[ \t]*)?\Z)[ \t]*"
+    rf"[ \t]*(?P<b>\*\*|__)[ \t]*{NAME}[ \t]*(?:[\[(]{SPAN}[\])][ \t]*)?"
+    rf"(?:[:\uff1a](?P=b)|(?P=b)[ \t]*(?:\\?[\[(]{SPAN}\\?[\])][ \t]*)?[:\uff1a]|(?P=b)[ \t]*(?:\\?[\[(]?{SPAN}\\?[\])]?[ \t]*)?\Z)[ \t]*"
 )
 _CHAT = re.compile(
     r"(\d{1,2}:\d{2}:\d{2})(?:\t[ ]*(?:From[ ]+)?|[ \t]+From[ \t]+)"
     r"([^\t\r\n]{1,120}?)(?:[ ]+to[ ]+[^\t:\r\n]{1,80})?[ ]*:(?:\t|[ ]|\Z)[ ]*"
 )
 # WhatsApp and its like: a date and a clock that say nothing about the time since the beginning.
-_MESSENGER = re.compile(
+_DATED = re.compile(
     r"[\u200e\u200f]?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?[ ]\d{1,2}:\d{2}(?::\d{2})?(?:[ \u202f][AaPp]\.?[Mm]\.?)?\]?"
-    r"[ ]*(?:-[ ])?([^:\r\n\[\]]{1,80}):(?:[ ]|\Z)[ ]*"
+    r"[ ]*(?:-[ ])?"
 )
+_MESSENGER = re.compile(_DATED.pattern + r"([^:\r\n\[\]]{1,80}):(?:[ ]|\Z)[ ]*")
 _CHANGE = re.compile(r"[ \t]*>>+[ \t]*")
 _EXAMINED = re.compile(r"[ \t]*([QA])\.(?:[ \t]+|\Z)")
-
-
-class Head(NamedTuple):
-    """The beginning of a turn: who, when, and where in the text the words begin. `line` is an index into the lines."""
-
-    line: int
-    speaker: str | None
-    start: float | None
-    end: float | None
-    words: int
 
 
 def heads_in(text: str, lines: list[Line], known: frozenset[str] = frozenset(), *, bold: bool = False) -> list[Head]:
@@ -55,19 +42,26 @@ def heads_in(text: str, lines: list[Line], known: frozenset[str] = frozenset(), 
         return chat
     units = _units(lines)
     if bold:
-        marked = _of_speakers(_found(_BOLD, text, lines), lines, units, known)
+        marked = _of_speakers(heads_by(_BOLD, text, lines), lines, units, known)
         if marked:
             return marked
     named = _of_speakers(_named(text, lines), lines, units, known)
     named = _together(named, _examination(text, lines), _changes(text, lines))
-    return named or _stamped(text, lines, units)
+    timed = _of_speakers(times_and_names(text, lines), lines, units, known)
+    named = max(named, timed, heads_of_records(text, lines), key=_count)
+    return named or _stamped(text, lines, units) or times_above(text, lines)
+
+
+def _count(heads: list[Head]) -> tuple[int, int]:
+    """How much heads tell: where two habits find the same ones, the one with times reads them better."""
+    return len(heads), sum(head.start is not None for head in heads)
 
 
 def chat_heads_in(text: str, lines: list[Line]) -> list[Head]:
     """The heads of a chat log, which has one in its first line; empty where the text is none."""
     for pattern in (_CHAT, _MESSENGER):
-        found = _found(pattern, text, lines)
-        if found and all(line.blank for line in lines[: found[0].line]):
+        found = heads_by(pattern, text, lines)
+        if found and all(line.blank or _DATED.match(text, line.start, line.end) for line in lines[: found[0].line]):
             return found
     return []
 
@@ -80,34 +74,15 @@ def _together(*lists: list[Head]) -> list[Head]:
 
 def _examination(text: str, lines: list[Line]) -> list[Head]:
     """`Q.` and `A.`, as records of questioning have them."""
-    found = _found(_EXAMINED, text, lines)
+    found = heads_by(_EXAMINED, text, lines)
     questions = sum(head.speaker == "Q" for head in found)
     return found if min(questions, len(found) - questions) > 1 else []
 
 
 def _changes(text: str, lines: list[Line]) -> list[Head]:
     """`>>` without a name: someone else speaks."""
-    found = _found(_CHANGE, text, lines)
+    found = heads_by(_CHANGE, text, lines)
     return found if len(found) > 1 else []
-
-
-def _found(pattern: re.Pattern[str], text: str, lines: list[Line]) -> list[Head]:
-    found = []
-    for i, line in enumerate(lines):
-        if line.blank:
-            continue
-        match = pattern.match(text, line.start, min(line.end, line.start + _REACH))
-        if match:
-            groups = [group for group in match.groups() if group not in (None, "**", "__")]
-            found.append(_head(i, groups, match.end()))
-    return found
-
-
-def _head(line: int, groups: list[str], words: int) -> Head:
-    times = [seconds(group) for group in groups if re.fullmatch(TIME, group)]
-    name = next((group for group in groups if not re.fullmatch(TIME, group)), None)
-    start, end = (*times, None, None)[:2]
-    return Head(line, " ".join(name.split()) if name else None, start, end, words)
 
 
 def _named(text: str, lines: list[Line]) -> list[Head]:
@@ -116,7 +91,7 @@ def _named(text: str, lines: list[Line]) -> list[Head]:
     for i, line in enumerate(lines):
         if line.blank:
             continue
-        reach = min(line.end, line.start + _REACH)
+        reach = min(line.end, line.start + REACH)
         if text.find(":", line.start, reach) < 0 and text.find("\uff1a", line.start, reach) < 0:
             continue
         stamp = _STAMP.match(text, line.start, reach)
@@ -126,7 +101,7 @@ def _named(text: str, lines: list[Line]) -> list[Head]:
         match = above or label
         if match:
             times = [g for g in (*(stamp.groups() if stamp else ()), *match.groups()[1:]) if g]
-            found.append(_head(i, [match[1], *times], match.end()))
+            found.append(head_of(i, [match[1], *times], match.end()))
     return found
 
 
@@ -166,7 +141,7 @@ def _stands_apart(head: Head, lines: list[Line]) -> bool:
 
 def _stamped(text: str, lines: list[Line], units: int) -> list[Head]:
     """Times without names at the beginning of lines."""
-    found = [head for head in _found(_STAMP, text, lines) if head.start is not None]
+    found = [head for head in heads_by(_STAMP, text, lines) if head.start is not None]
     return found if len(found) >= max(2, 0.25 * units) else []
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from core_engine.errors import NotATranscript, Unreadable
 from core_engine.readers.formats import Document, Format
-from core_engine.readers.heads import Head, heads_in
+from core_engine.readers.head import Head
+from core_engine.readers.heads import heads_in
 from core_engine.readers.lines import Line, lines_of
 from core_engine.readers.markup import Token, plain, tokens
 from core_engine.readers.refusals import by_name

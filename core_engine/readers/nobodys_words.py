@@ -7,18 +7,22 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from core_engine.readers.heads import Head
+from core_engine.readers.head import Head
 from core_engine.readers.lines import Line
 from core_engine.readers.times import TIME, seconds
 
-_LONGEST = 120
+_LONGEST = 200
 _PAGE = re.compile(
     r"(?:page|seite|p\.)[ \t]*\d{1,4}(?:[ \t]*(?:of|/|von)[ \t]*\d{1,4})?|[-\u2013—][ \t]*\d{1,4}[ \t]*[-\u2013—]",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d{1,4}")
 _FOOTER = re.compile(
-    r"(?:transcribed|transcript (?:created|generated|provided)) (?:by|with|using) \S.{0,80}", re.IGNORECASE
+    r"(?:transcribed|transcript (?:created|generated|provided)) (?:by|with|using) \S.{0,80}"
+    r"|[^.:!?]{1,60} (?:started|stopped) transcription"  # Teams
+    r"|meeting ended after \d\d:\d\d:\d\d\b.{0,10}"  # Meet
+    r"|this editable transcript was computer generated and might contain errors\b.{0,120}",
+    re.IGNORECASE,
 )
 _LONE_TIME = re.compile(rf"[\[(]?({TIME})[\])]?")
 _DIRECTION = re.compile(r"\([^()]{1,400}\)\.?|\[[^\[\]]{1,400}\]\.?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from core_engine.readers.heads import Head
+from core_engine.readers.head import Head
 from core_engine.readers.lines import Line, trimmed
 from core_engine.readers.times import TIME, seconds
 from core_engine.types import Mark, Place, Turn

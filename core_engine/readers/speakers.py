@@ -21,7 +21,7 @@ _ROLE = re.compile(
 )
 _NOT_A_NAME = re.compile(r"""["“”„={}<>\\`*;!?…]|https?\b|//|[.,]$""")
 _ABBREVIATED = re.compile(r"\b(?:[Jj]r|[Ss]r|[Ee]sq|[A-Z])\.$")
-_PARTICLES = _words("de del der den da di du la le van von of and und et y e bin ibn al el the & | / - \u2013 @")
+_PARTICLES = _words("for de del der den da di du la le van von of and und et y e bin ibn al el the & | / - \u2013 @")
 _HEADINGS = _words(
     """
     abstract ad action actions added address agenda aim also and answers appendix attendees attention author authors

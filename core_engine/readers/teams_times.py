@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core_engine.readers.heads import Head
+from core_engine.readers.head import Head
 from core_engine.readers.lines import Line, trimmed
 
 _CLOCK = r"(\d{1,3}):(\d{1,2}):(\d{1,2}(?:[.,]\d{1,9})?)"

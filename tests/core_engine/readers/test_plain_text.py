@@ -11,6 +11,8 @@ HABITS = {
     "NAME: text": "ANN LEE: Hi there.\nBOB: Hello.\nANN LEE: Bye.\n",
     "text on the next line": "Ann Lee:\nHi there.\n\nBob:\nHello.\n\nAnn Lee:\nBye.\n",
     ">> NAME: text": ">> Ann Lee: Hi there.\n>> Bob: Hello.\n>> Ann Lee: Bye.\n",
+    "a blank that doesn't break": "Ann\u00a0Lee:\u00a0Hi there.\nBob:\u00a0Hello.\nAnn\u00a0Lee:\u00a0Bye.\n",
+    "questions with their numbers": "1. Ann Lee: Hi there.\nBob: Hello.\nT2. Ann Lee: Bye.\n",
     "full-width colon": "Ann Lee\uff1aHi there.\nBob\uff1aHello.\nAnn Lee\uff1aBye.\n",
 }
 TIMED_HABITS = {
@@ -22,6 +24,13 @@ TIMED_HABITS = {
     "Name (time): text": "Ann Lee (00:01): Hi there.\nBob (00:05): Hello.\nAnn Lee (1:02:03): Bye.\n",
     "Name (time): above": "Ann Lee (00:01):\nHi there.\n\nBob (00:05):\nHello.\n\nAnn Lee (1:02:03):\nBye.\n",
     "Name [time] above": "Ann Lee [00:00:01]\nHi there.\nBob [00:00:05]\nHello.\nAnn Lee [01:02:03]\nBye.\n",
+    "time - Name above (Fathom, Fireflies)": "0:01 - Ann Lee\n  Hi there.\n\n0:05 - Bob\n  Hello.\n\n1:02:03 - Ann Lee\n  Bye.\n",
+    "[time] Name above (Trint)": "[00:00:01] Ann Lee\nHi there.\n\n[00:00:05] Bob\nHello.\n\n[01:02:03] Ann Lee\nBye.\n",
+    "[time] - Name above (Happy Scribe)": "[00:00:01.00] - Ann Lee\nHi there.\n\n[00:00:05.00] - Bob\nHello.\n\n[01:02:03.00] - Ann Lee\nBye.\n",
+    "[Name] time above (Zoom's captions)": "[Ann Lee] 00:00:01\nHi there.\n\n[Bob] 00:00:05\nHello.\n\n[Ann Lee] 01:02:03\nBye.\n",
+    "Name (time.ms) above (Riverside)": "Ann Lee (00:01.000)\nHi there.\n\nBob (00:05.000)\nHello.\n\nAnn Lee (01:02:03.000)\nBye.\n",
+    "columns (Rev)": "Ann Lee    00:00:01    Hi there.\nBob    00:00:05    Hello.\nAnn Lee    01:02:03    Bye.\n",
+    "columns behind a colon (Temi)": "Ann Lee:      00:01           Hi there.\n\nBob:      00:05           Hello.\n\nAnn Lee:      1:02:03           Bye.\n",
     "chat": "00:00:01\tAnn Lee:\tHi there.\n00:00:05\tBob:\tHello.\n01:02:03\tAnn Lee:\tBye.\n",
     "older chat": "00:00:01\t From Ann Lee to Everyone : Hi there.\n00:00:05\t From Bob : Hello.\n01:02:03\t From Ann Lee : Bye.\n",
 }

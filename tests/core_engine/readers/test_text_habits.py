@@ -19,6 +19,7 @@ CHATS = {
     "Zoom, direct": "18:03:21\t From Ann Lee to Everyone:\n\tOne\nmore\n18:04:00\t From Bob (he/him) to Ann Lee(Direct Message):\n\tTwo\n18:05:00\t From Ann Lee to Everyone:\n\tThree\n",
     "Zoom, spaces": "18:03:21 From Ann Lee to Everyone : One\nmore\n18:04:00 From Bob (he/him) : Two\n18:05:00 From Ann Lee : Three\n",
     "WhatsApp": "12/01/2026, 18:03 - Ann Lee: One\nmore\n12/01/2026, 18:04 - Bob (he/him): Two\n12/01/2026, 18:05 - Ann Lee: Three\n",
+    "WhatsApp, with what it says itself": "12/01/2026, 18:02 - Messages are encrypted.\n12/01/2026, 18:03 - Ann Lee: One\nmore\n12/01/2026, 18:04 - Bob (he/him): Two\n12/01/2026, 18:05 - Ann Lee: Three\n",
     "WhatsApp, iOS": "[12.01.26, 18:03:21] Ann Lee: One\nmore\n[12.01.26, 18:04:00] Bob (he/him): Two\n[12.01.26, 18:05:00] Ann Lee: Three\n",
 }
 
@@ -26,7 +27,7 @@ CHATS = {
 @pytest.mark.parametrize("raw", CHATS.values(), ids=CHATS)
 def test_a_chat_log_is_read_as_another_channel(tmp_path, raw):
     transcript = transcript_of(tmp_path, "a.txt", raw)
-    assert [(who, " ".join(text.split())) for who, text in said(transcript)] == [("Ann Lee", "One more"), ("Bob (he/him)", "Two"), ("Ann Lee", "Three")]  # fmt: skip
+    assert [(who, " ".join(text.split())) for who, text in said(transcript) if who] == [("Ann Lee", "One more"), ("Bob (he/him)", "Two"), ("Ann Lee", "Three")]  # fmt: skip
     assert transcript.metadata["channel"] == "chat"
     assert_slices(raw, transcript)
 
@@ -47,6 +48,69 @@ def test_otters_text_is_read_without_its_footer(tmp_path):
     ]
     assert [start for _, start, _ in timed(transcript)] == [0.0, 7.0, 3602.0]
     assert_slices(OTTER, transcript)
+
+
+PANEL = "0:00\nhello and welcome\n0:04\n4 seconds\nto the show today\nwe talk\n1:02:09\n1 hour, 2 minutes, 9 seconds\nand goodbye\n"
+
+
+def test_youtubes_panel_has_times_above_the_words(tmp_path):
+    transcript = transcript_of(tmp_path, "a.txt", PANEL)
+    assert said(transcript) == [
+        (None, "hello and welcome"),
+        (None, "to the show today\nwe talk"),
+        (None, "and goodbye"),
+    ]
+    assert [start for _, start, _ in timed(transcript)] == [0.0, 4.0, 3729.0]
+    assert_slices(PANEL, transcript)
+
+
+def test_what_teams_and_meet_say_of_themselves_is_no_ones_words(tmp_path):
+    teams = (
+        "Ann Lee started transcription\n\nAnn Lee   0:03\nHello.\n\nBob   0:09\nHi.\n\nAnn Lee stopped transcription\n"
+    )
+    assert said(transcript_of(tmp_path, "a.txt", teams)) == [("Ann Lee", "Hello."), ("Bob", "Hi.")]
+    end = "Meeting ended after 00:28:11 \U0001f44b\n\nThis editable transcript was computer generated and might contain errors. People can also change the text after it was created.\n"
+    meet = f"Ann Lee: Hello.\nBob: Hi.\nAnn Lee: So.\n\n{end}"
+    assert said(transcript_of(tmp_path, "a.txt", meet))[-1] == ("Ann Lee", "So.")
+
+
+HEARING = """\
+             OPENING STATEMENT OF HON. ANN LEE, CHAIRMAN
+
+    Chairman Lee. The committee will come to order. Good morning,
+everybody. Our witness agrees with
+Mr. Marsh. Now you may begin, Mr. Marsh.
+    Mr. Marsh. Thank you, Chairman Lee.
+    Senator Diaz. When was it?
+    Mr. Marsh. In May. Mr. Chen knows more.
+    Ms. Jackson Lee of Texas. I yield back.
+    [Whereupon, at 11:30 a.m., the hearing was adjourned.]
+"""
+RECORD = """\
+                           CRATES OF THE UNION
+
+  The SPEAKER pro tempore. The Chair recognizes the gentleman (Mr. Smith) for 5
+minutes.
+  Mr. SMITH of New Jersey. Mr. Speaker, I rise today.
+  Ms. JACKSON LEE. Will the gentleman yield?
+  Mr. SMITH of New Jersey. I yield.
+"""
+DEBATE = "Crates (debate)\n\nPresident. \u2013 The next item.\n\nAnn Lee, author. \u2013 Madam President, they are here.\n\nBob Marsh (PPE). \u2013 I agree.\n\nPresident. \u2013 It is closed.\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "speakers"),
+    [
+        (HEARING, ["Chairman Lee", "Mr. Marsh", "Senator Diaz", "Mr. Marsh", "Ms. Jackson Lee of Texas"]),
+        (RECORD, ["The SPEAKER pro tempore", "Mr. SMITH of New Jersey", "Ms. JACKSON LEE", "Mr. SMITH of New Jersey"]),
+        (DEBATE, ["President", "Ann Lee", "Bob Marsh", "President"]),
+    ],
+    ids=["hearing", "Congressional Record", "European Parliament"],
+)
+def test_records_of_parliaments_name_their_speakers_before_a_full_stop(tmp_path, raw, speakers):
+    transcript = transcript_of(tmp_path, "a.txt", raw)
+    assert [turn.speaker for turn in transcript.turns if turn.speaker] == speakers
+    assert_slices(raw, transcript)
 
 
 MEET = "00:00:00\n \nAnn Lee: Good morning.\nBob: Hello.\n \n00:05:00\n \nAnn Lee: Fine.\n"
