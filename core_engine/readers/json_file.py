@@ -9,7 +9,7 @@ from core_engine.readers import json_large
 from core_engine.readers.formats import Document, Format
 from core_engine.readers.json_lines import begins_with_records
 from core_engine.readers.json_services import conversation
-from core_engine.readers.json_turns import find_turns, metadata_of, prose_of, title_of, turns_of
+from core_engine.readers.json_turns import around, find_turns, metadata_of, prose_of, title_of, turns_of
 from core_engine.readers.json_values import BrokenJSON, looks_like_json, parsed
 from core_engine.readers.speaker_names import named, names_in
 from core_engine.types import Transcript, Turn
@@ -32,18 +32,20 @@ def read(document: Document) -> Transcript:
         raise Unreadable(document.shown, reason, line=error.line, column=error.column) from error
     if (found := conversation(value)) and found.turns:
         return Transcript(found.turns, title=found.title, metadata=found.metadata)
-    turns, warnings = _turns(value, document) if not found else ((), ())
+    listed = find_turns(value) if not found else None
+    turns, warnings = turns_of(listed) if listed else _prose(value, document) if not found else ((), ())
     if not turns:
         raise Unreadable(document.shown, "nothing is said in it")
-    if not isinstance(value, dict):
-        return Transcript(turns, warnings=warnings)
-    turns = named(turns, names_in(value))
-    return Transcript(turns, title=title_of(value), metadata=metadata_of(value, ("title",)), warnings=warnings)
+    about = around(value, listed.pointer) if listed else [value]
+    title = next(filter(None, map(title_of, about)), None)
+    metadata: dict[str, str] = {}
+    for one in reversed(about):
+        metadata |= metadata_of(one, ("title",))
+        turns = named(turns, names_in(one))
+    return Transcript(turns, title=title, metadata=metadata, warnings=warnings)
 
 
-def _turns(value: Any, document: Document) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
-    if found := find_turns(value):
-        return turns_of(found)
+def _prose(value: Any, document: Document) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     if isinstance(value, dict):
         prose = prose_of(value)
         if sum(len(turn.text) for turn in prose) >= _PROSE_AT_LEAST or any(turn.speaker for turn in prose):

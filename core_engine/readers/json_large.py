@@ -15,7 +15,9 @@ from core_engine.readers.formats import Items
 from core_engine.readers.json_scanner import Scanner, TooLarge
 from core_engine.readers.json_services import conversation
 from core_engine.readers.json_turns import (
+    DEEPEST,
     TurnList,
+    around,
     escaped,
     find_turns,
     metadata_of,
@@ -27,7 +29,6 @@ from core_engine.readers.speaker_names import named, names_in
 from core_engine.types import Mark, Place, Transcript, Turn
 
 _FIRST = 20
-_DEEPEST = 2
 _LARGEST_ITEM = 1 << 20
 _LONGEST_MEMBER = 4000
 
@@ -56,7 +57,7 @@ def _outline(scanner: Scanner, depth: int) -> Any:
     if sign != "{":
         value = scanner.value(1 << 40)
         return "" if isinstance(value, str) and len(value) > _LONGEST_MEMBER else value
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         scanner.skip()
         return {}
     return {key: _outline(scanner, depth + 1) for key in _keys(scanner)}
@@ -101,9 +102,13 @@ def _places(scanner: Scanner) -> Iterator[int]:
 
 
 def _parts(scanner: Scanner, pointer: str, outline: Any) -> Iterator[Transcript]:
-    title = title_of(outline) if isinstance(outline, dict) else None
-    metadata = metadata_of(outline, ("title",)) if isinstance(outline, dict) else {}
-    names = names_in(outline)
+    about = around(outline, pointer)
+    title = next(filter(None, map(title_of, about)), None)
+    metadata: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for one in reversed(about):
+        metadata |= metadata_of(one, ("title",))
+        names |= names_in(one)
     first = 0
     for number, items in enumerate(_stretches(scanner, pointer), 1):
         turns, warnings = turns_of(TurnList(items, pointer))

@@ -7,12 +7,17 @@ from typing import Any, NamedTuple
 from core_engine.readers.services import (
     assemblyai,
     aws_transcribe,
+    azure_speech,
     deepgram,
+    gong,
     google_speech,
     otter,
+    recall,
     rev,
+    speechmatics,
     whisper_cpp,
     whisperx,
+    youtube,
 )
 from core_engine.readers.services.shape import members, words_at
 from core_engine.types import Place, Turn
@@ -25,7 +30,12 @@ SERVICES = (
     aws_transcribe.SERVICE,
     otter.SERVICE,
     rev.SERVICE,
+    speechmatics.SERVICE,
     google_speech.SERVICE,
+    azure_speech.SERVICE,
+    youtube.SERVICE,
+    recall.SERVICE,
+    gong.SERVICE,
 )
 _LANGUAGE = ("language_code", "language", "languageCode", "detected_language")
 

@@ -32,6 +32,8 @@ LIST_KEYS = (
 )  # fmt: skip
 PROSE_KEYS = ("transcript", "text", "content")
 
+DEEPEST = 3
+"""How many keys deep a list of turns may stand (`data.transcript.sentences`)."""
 LONGEST_NAME = 200
 _LOOKED_AT = 20
 _SLOWEST = 0.1
@@ -46,16 +48,20 @@ class TurnList(NamedTuple):
 
 
 def find_turns(value: Any) -> TurnList | None:
-    """The list of turns in a value: the value itself, one of its members, or a member of a member."""
+    """The list of turns in a value: the value itself, or one of its members down to `DEEPEST`; the least deep counts."""
     if isinstance(value, list):
         return TurnList(value, "") if _are_turns(value, by_key=False) else None
-    if not isinstance(value, dict):
-        return None
-    if found := _member(value, ""):
-        return found
-    for key, inner in value.items():
-        if isinstance(inner, dict) and (found := _member(inner, "/" + escaped(key))):
-            return found
+    level = [("", value)] if isinstance(value, dict) else []
+    for _ in range(DEEPEST + 1):
+        for pointer, inner in level:
+            if found := _member(inner, pointer):
+                return found
+        level = [
+            (f"{pointer}/{escaped(key)}", member)
+            for pointer, inner in level
+            for key, member in inner.items()
+            if isinstance(member, dict)
+        ]
     return None
 
 
@@ -155,7 +161,7 @@ def speaker_of(item: dict[str, Any]) -> str | None:
     for key in SPEAKER_KEYS:
         value = item.get(key)
         if isinstance(value, dict):
-            value = value.get("name") or value.get("label") or value.get("id")
+            value = value.get("name") or value.get("display_name") or value.get("label") or value.get("id")
         if isinstance(value, int) and not isinstance(value, bool):
             return f"Speaker {value}"
         if isinstance(value, str) and (name := name_of(value)):
@@ -192,6 +198,15 @@ def metadata_of(value: dict[str, Any], without: tuple[str, ...] = ()) -> dict[st
             and all(isinstance(x, str) and len(x) < 200 for x in inner)
         ):
             found[key] = ", ".join(inner)
+    return found
+
+
+def around(value: Any, pointer: str) -> list[dict[str, Any]]:
+    """The objects that the list at `pointer` stands in, the outermost first."""
+    found = []
+    for key in pointer.split("/")[1:]:
+        found.append(value)
+        value = value[key.replace("~1", "/").replace("~0", "~")]
     return found
 
 

@@ -120,6 +120,40 @@ def rev() -> dict:
     return {"monologues": monologues}
 
 
+def speechmatics() -> dict:
+    results = []
+    for word in words():
+        bare, who = word["word"].rstrip(",.?"), f"S{int(word['speaker']) + 1}"
+        best = {"content": bare, "speaker": who, "confidence": 1.0, "language": "en"}
+        results.append({"type": "word", "start_time": word["start"], "end_time": word["end"], "alternatives": [best]})
+        if bare != word["word"]:
+            results.append({"type": "punctuation", "attaches_to": "previous", "is_eos": True, "start_time": word["end"],
+                            "end_time": word["end"], "alternatives": [{**best, "content": word["word"][-1]}]})  # fmt: skip
+    return {"format": "2.9", "job": {"id": "x"}, "metadata": {"type": "transcription"}, "results": results}
+
+
+def azure(*, fast: bool = False) -> dict:
+    phrases, start = [], 0.5
+    for speaker, text in TALK:
+        length = len(text.split()) / 2 - 0.1
+        if fast:
+            times = {"offsetMilliseconds": int(start * 1e3), "durationMilliseconds": round(length * 1e3), "text": text}
+        else:
+            times = {"offsetInTicks": start * 1e7, "durationInTicks": length * 1e7, "nBest": [{"display": text}]}
+        phrases.append({"recognitionStatus": "Success", "channel": 0, "speaker": int(speaker), **times})
+        start = round(start + length + 0.1, 3)
+    return {"combinedPhrases": [{"text": TEXT}], "phrases": phrases} if fast else {"recognizedPhrases": phrases}
+
+
+def gong() -> dict:
+    monologues, start = [], 500
+    for speaker, text in TALK:
+        end = start + 500 * len(text.split())
+        monologues.append({"speakerId": speaker, "topic": "x", "sentences": [{"start": start, "end": end - 100, "text": text}]})  # fmt: skip
+        start = end
+    return {"requestId": "a", "callTranscripts": [{"callId": "7", "transcript": monologues}]}
+
+
 NUMBERED = ["Speaker 0", "Speaker 1", "Speaker 0"]
 SERVICES = {
     "WhisperX": (whisperx(), NUMBERED),
@@ -131,6 +165,10 @@ SERVICES = {
     "Google Speech-to-Text, v2": (google_v2(), ["Speaker 1", "Speaker 2", "Speaker 1"]),
     "Otter": (otter(), ["Ann Lee", "Speaker 1", "Ann Lee"]),
     "Rev": (rev(), NUMBERED),
+    "Speechmatics": (speechmatics(), ["S1", "S2", "S1"]),
+    "Azure Speech": (azure(), NUMBERED),
+    "Azure Speech, fast": (azure(fast=True), NUMBERED),
+    "Gong": (gong(), NUMBERED),
 }
 
 
@@ -187,6 +225,48 @@ def test_whisper_cpp_counts_milliseconds(tmp_path):
     transcript = transcript_of(tmp_path, "a.json", json.dumps(value))
     assert (said(transcript), timed(transcript)) == ([(None, "Hi there.")], [(None, 0.0, 2.0)])
     assert transcript.metadata == {"language": "en", "transcribed_by": "whisper.cpp"}
+
+
+def test_youtubes_events_are_captions_in_milliseconds(tmp_path):
+    value = {"wireMagic": "pb3", "events": [
+        {"tStartMs": 0, "dDurationMs": 5000, "wpWinPosId": 1},
+        {"tStartMs": 160, "dDurationMs": 2000, "segs": [{"utf8": "hello"}, {"utf8": " and", "tOffsetMs": 300}]},
+        {"tStartMs": 2160, "dDurationMs": 10, "aAppend": 1, "segs": [{"utf8": "\n"}]},
+        {"tStartMs": 2170, "dDurationMs": 3000, "segs": [{"utf8": "welcome"}]},
+    ]}  # fmt: skip
+    raw = json.dumps(value)
+    transcript = transcript_of(tmp_path, "a.json", raw)
+    assert (said(transcript), timed(transcript)) == ([(None, "hello and welcome")], [(None, 0.16, 5.17)])
+    assert [mark.start for mark in transcript.turns[0].marks] == [0.16, 2.17]
+    assert_in_place(raw, transcript)
+
+
+def test_recalls_participants_are_the_speakers_of_their_words(tmp_path):
+    def piece(name: str | None, *spoken: tuple[str, float]) -> dict:
+        timed_words = [{"text": word, "start_timestamp": {"relative": at}, "end_timestamp": {"relative": at + 0.4}} for word, at in spoken]  # fmt: skip
+        return {"participant": {"id": 100, "name": name}, "words": timed_words}
+
+    raw = json.dumps([piece("Ann Lee", ("Good", 0.5), ("morning.", 1)), piece(None, ("Hi.", 2))])
+    transcript = transcript_of(tmp_path, "a.json", raw)
+    assert said(transcript) == [("Ann Lee", "Good morning."), ("Speaker 100", "Hi.")]
+    assert timed(transcript) == [("Ann Lee", 0.5, 1.4), ("Speaker 100", 2.0, 2.4)]
+    assert_in_place(raw, transcript)
+
+
+def test_a_list_of_turns_may_stand_deep_with_its_title_beside_it(tmp_path):
+    sentences = [{"speaker_name": "Ann Lee", "text": "Hello.", "start_time": 1}, {"speaker_name": "Bob", "text": "Hi.", "start_time": 2}]  # fmt: skip
+    value = {"data": {"transcript": {"id": "x", "title": "Weekly", "sentences": sentences}}}
+    transcript = transcript_of(tmp_path, "a.json", json.dumps(value))
+    assert said(transcript) == [("Ann Lee", "Hello."), ("Bob", "Hi.")]
+    assert (transcript.title, transcript.metadata) == ("Weekly", {"id": "x"})
+    utterances = [{"speaker": 0, "text": "Hello.", "start": 1, "end": 2}, {"speaker": 1, "text": "Hi.", "start": 2, "end": 3}]  # fmt: skip
+    value = {"status": "done", "result": {"transcription": {"utterances": utterances}}}
+    assert said(transcript_of(tmp_path, "a.json", json.dumps(value))) == [("Speaker 0", "Hello."), ("Speaker 1", "Hi.")]
+
+
+def test_a_speaker_may_be_an_object_with_a_name_to_show(tmp_path):
+    value = {"transcript": [{"speaker": {"display_name": "Ann Lee"}, "text": "Hello.", "timestamp": "00:00:05"}]}
+    assert said(transcript_of(tmp_path, "a.json", json.dumps(value))) == [("Ann Lee", "Hello.")]
 
 
 def test_assemblyai_without_speakers_has_one_text_with_times(tmp_path):
