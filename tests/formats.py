@@ -19,19 +19,21 @@ SHARED = Path(os.environ.get("KG_SHARED_DATA") or Path(__file__).parents[2] / "s
 SMALL = SHARED / "transcripts" / "small"
 
 _WHAT = {
-    "webvtt": "WebVTT of browsers, Zoom, Teams (`<v Name>`, `Name:`), YouTube's rolling captions",
+    "webvtt": "WebVTT of browsers, Zoom, Teams, Webex (`<v Name>`, `Name:`, names in the cues' ids), YouTube's rolling captions",
     "srt": "SubRip captions, `Name:` in them",
     "sbv": "YouTube's captions",
     "ttml": "TTML and DFXP captions; DTDs and entities are refused",
+    "xml": "debates of TheyWorkForYou, Akoma Ntoso, TEI and the Bundestag; YouTube's captions (`srv1`, `srv3`)",
     "html": "the podcast namespace's `<cite>`, `<time>`, `<p>`; scripts and styles are no words",
-    "json": "Whisper, WhisperX, Podcasting 2.0, AssemblyAI, Deepgram, AWS Transcribe, Google Speech, Otter, Rev, QMSum, "
-    "and any list of `{speaker, text, start, end}`",
+    "json": "Whisper, WhisperX, Podcasting 2.0, AssemblyAI, Deepgram, AWS Transcribe, Google Speech, Otter, Rev, Speechmatics, Azure Speech, Gong, "
+    "Recall.ai, YouTube's `json3`, QMSum, and any list of `{speaker, text, start, end}`",
     "jsonl": "a document, a turn, or a ready chunk a line",
     "nlp": "Rev's tokens",
     "csv": "a turn a row, its columns named in the first one",
     "markdown": "`**Name:** …`, front matter as metadata",
     "docx": "as Teams and Otter export it",
-    "text": "`Name: …`, `[00:01:02] Name:`, `Name  0:01` above its paragraph, `>> `, `Q:`/`A:`, meeting chats, or no names",
+    "text": "`Name: …`, `[00:01:02] Name:`, `Name  0:01` or `0:01 - Name` above its paragraph, `>> `, `Q:`/`A:`, "
+    "`Mr. SMITH. `, times above words, meeting chats, or no names",
 }
 
 

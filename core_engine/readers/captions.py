@@ -26,6 +26,7 @@ _TAG = re.compile(
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});")
 # `>>` says that someone else speaks. (As two entities where the file escapes it.)
 _CHANGE = re.compile(r"(?:(?<=\s)|\A)(?:>>+|(?:&gt;){2,})[ \t]*")
+_WEBEX = re.compile(r'[ \t]*\d{1,9}[ \t]+"([^"\r\n]{1,20000})"[ \t]*(?:\(\d{1,20}\)[ \t]*)?\Z')
 _REACH = 120
 LONGEST_NAME = 200
 _DISORDER = 1.0
@@ -37,12 +38,16 @@ _LABEL = re.compile(
 
 
 class Block(NamedTuple):
-    """A cue as it stands: its times, and the lines of its words; `line` is that of its times."""
+    """A cue as it stands: its times, and the lines of its words; `line` is that of its times.
+
+    `voice` is who its identifier names, as Webex does (`3 "Ann Lee" (2872939520)`).
+    """
 
     start: float | None
     end: float | None
     lines: list[Line]
     line: int = 0
+    voice: str | None = None
 
 
 class Piece(NamedTuple):
@@ -131,7 +136,9 @@ def _blocks(text: str, lines: list[Line], times: re.Pattern[str], sign: str, *, 
             # (YouTube puts a line with a single blank into its cues; only an empty one ends them.)
             body = body[: next((k for k, line in enumerate(body) if line.start == line.end), len(body))]
         full = [line for line in body if not line.blank]
-        blocks.append(Block(seconds(match[1]), seconds(match[2]), full, lines[i].number))
+        voice = _WEBEX.match(text, lines[i - 1].start, lines[i - 1].end) if i else None
+        name = " ".join(voice[1].split())[:LONGEST_NAME] if voice else None
+        blocks.append(Block(seconds(match[1]), seconds(match[2]), full, lines[i].number, name))
     return blocks
 
 
@@ -145,7 +152,7 @@ def _is_identifier(text: str, lines: list[Line], i: int, *, any_words: bool) -> 
 
 def _pieces(text: str, block: Block, warnings: list[str]) -> Iterator[Piece]:
     """A cue's words, cut where another voice begins, and at each line that may begin with a name."""
-    voice: str | None = None
+    voice = block.voice
     for line in block.lines:
         at = line.start
         spans = []

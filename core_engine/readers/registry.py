@@ -26,6 +26,7 @@ from core_engine.readers import (
     srt,
     ttml,
     webvtt,
+    xml_speech,
 )
 from core_engine.readers.content import Content, Fingerprint, fingerprint, opened
 from core_engine.readers.decoding import Encoding, decoded_head, detect
@@ -45,6 +46,7 @@ FORMATS = (
     srt.FORMAT,
     sbv.FORMAT,
     ttml.FORMAT,
+    xml_speech.FORMAT,
     html_page.FORMAT,
     json_file.FORMAT,
     json_lines.FORMAT,

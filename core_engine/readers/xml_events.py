@@ -20,8 +20,11 @@ class Handler(Protocol):
     def words(self, text: str, start: int) -> None: ...
 
 
-def read_xml(text: str, handler: Handler, shown: str) -> None:
-    """Tell the handler of all there is. Raises Unreadable with line and column, also for a DTD."""
+def read_xml(text: str, handler: Handler, shown: str, *, names_dtd: bool = False) -> None:
+    """Tell the handler of all there is. Raises Unreadable with line and column, also for a DTD.
+
+    With `names_dtd` the file may name a DTD that lies elsewhere, which is never fetched.
+    """
     # Expat expands nothing without a DTD, and a DTD is refused where it begins; it hears no external entity anyway.
     parser = expat.ParserCreate("utf-8", "}")
     parser.buffer_text = False
@@ -41,13 +44,17 @@ def read_xml(text: str, handler: Handler, shown: str) -> None:
         depth -= 1
         handler.closes(_local(name), place())
 
+    def doctype(_name: str, _system: str | None, _public: str | None, has_internal_subset: int) -> None:
+        if has_internal_subset or not names_dtd:
+            refuse()
+
     def refuse(*_: object) -> None:
         raise _fault(shown, parser, "XML with a DTD or entities of its own; refused, because they can be made to grow")
 
     parser.StartElementHandler = opens
     parser.EndElementHandler = closes
     parser.CharacterDataHandler = lambda words: handler.words(words, place())
-    parser.StartDoctypeDeclHandler = refuse
+    parser.StartDoctypeDeclHandler = doctype
     parser.EntityDeclHandler = refuse
     try:
         parser.Parse(data, True)

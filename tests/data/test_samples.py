@@ -31,6 +31,7 @@ cable-2025-10-28.json | json | 1.0 57.49 | Speaker 0 7, Speaker 1 6
 chat-2026-02-24.txt | text | 72 573 | Jo Lindqvist 2, Leonie Maas 2, Tomasz Wilk 3, Dele Adeyemi 2, Saskia Brandt 2, Priya Raman 1
 council-2025-10-02.md | markdown |  | Councillor Holm 22, Clerk 3, Imogen Tarrant 15, Councillor Aldous 8, Councillor Mansour 7, Rowan Tarrant 6, Lucia Ferrant 7, Walter Keene 6
 council-2025-11-20.ttml | ttml | 1.0 41.26 | Beatrice Holm 3, Rowan Tarrant 4, Tom Aldous 2
+council-2025-11-27.xml | xml |  | Beatrice Holm 2, Tom Aldous 1, Lucia Ferrant 1, nobody 1, Farid Mansour 1
 design-2025-12-03.json | json |  | Project Manager 26, Firmware Engineer 19, Industrial Designer 16, Test Engineer 21, Marketing 15
 earnings-2026-01-22.jsonl | jsonl |  | Operator 5, Verena Lott 2, Ruth Ostermann 10, Dilip Marathe 4, Conrad Ashby 5, Joana Prates 8
 firmware-2026-01-14.vtt | webvtt | 1.0 43.45 | Wei-Lin Zhao 4, Tomasz Wilk 4, Dele Adeyemi 3
