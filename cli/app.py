@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("cli.look", "Write the whole graph to a file."),
     "dead-letters": ("cli.mend", "List what failed for good, and why."),
     "retry": ("cli.process", "Ask again about what failed."),
+    "batches": ("cli.batches", "List the Batch API's jobs, and cancel them."),
     "rebuild": ("cli.mend", "Make the stores again from the ledger, for free."),
     "verify": ("cli.keep", "Compare the stores with the ledger, and say what is off."),
     "backup": ("cli.keep", "Copy the ledger into one file, also while a run is on."),

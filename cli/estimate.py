@@ -27,6 +27,7 @@ def estimate_command(
     exclude: Annotated[list[str] | None, typer.Option("--exclude", help="Glob to leave out.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N chunks only.")] = None,
     workspace: options.Workspace = None,
+    batch_api: options.BatchApi = None,
     max_concurrent: options.MaxConcurrent = None,
     batch_size: options.BatchSize = None,
     rpm: options.Rpm = None,

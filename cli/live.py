@@ -37,9 +37,16 @@ async def shown(parts: Parts, totals: Totals, *, quiet: bool) -> AsyncIterator[N
 
 
 async def _in_lines(parts: Parts, totals: Totals, began: float) -> None:
+    before = ""
     while True:
         await asyncio.sleep(_LINE_S)
-        log.info("%s", " · ".join(text for _, text in _said(parts, totals, time.monotonic() - began) if text))
+        rows = _said(parts, totals, time.monotonic() - began)
+        if parts.progress.waiting:  # for hours, maybe: only what is new is said
+            news = " · ".join(text for _, text in rows[:-1])
+            if news == before:
+                continue
+            before = news
+        log.info("%s", " · ".join(text for _, text in rows if text))
 
 
 async def _on_terminal(parts: Parts, totals: Totals, began: float) -> None:
@@ -87,6 +94,8 @@ def _said(parts: Parts, totals: Totals, elapsed: float) -> list[tuple[str, str]]
     ]
     if limits:
         rows.append(("limits", ", ".join(limits)))
+    if progress.waiting:
+        rows.append(("waiting", f"for {progress.waiting}"))
     rows.append(("time", _time(progress.chunks_done, known, elapsed, planned=progress.planned)))
     return rows
 

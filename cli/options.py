@@ -39,6 +39,15 @@ EmbeddingRpm = Annotated[
 EmbeddingTpm = Annotated[
     float | None, typer.Option("--embedding-tpm", help="Embeddings have their own limit.", rich_help_panel=_WORK)
 ]
+BatchApi = Annotated[
+    bool | None,
+    typer.Option(
+        "--batch-api", help="Half price, within a day: by the Batch API.", show_default=False, rich_help_panel=_WORK
+    ),
+]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Leave Batch jobs to a later run to collect.", rich_help_panel=_WORK)
+]
 MaxCost = Annotated[
     float | None, typer.Option("--max-cost", help="Never spend more US dollars.", rich_help_panel=_WORK)
 ]

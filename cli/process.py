@@ -63,6 +63,8 @@ def process(
     tpm: options.Tpm = None,
     embedding_rpm: options.EmbeddingRpm = None,
     embedding_tpm: options.EmbeddingTpm = None,
+    batch_api: options.BatchApi = None,
+    no_wait: options.NoWait = False,
     max_cost: options.MaxCost = None,
     grace: options.Grace = None,
     wait: options.Wait = None,
@@ -110,7 +112,10 @@ def process(
 
         show(settings, plan, json=json)
         return
-    raise typer.Exit(_run(settings, plan, "process", json=json, quiet=quiet, verbose=verbose))
+    if no_wait and not settings.batch_api:
+        raise SettingsError("--no-wait is about Batch jobs: give --batch-api too")
+    code = _run(settings, plan, "process", json=json, quiet=quiet, verbose=verbose, collect=not no_wait)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -193,6 +198,7 @@ def _run(
     quiet: bool,
     verbose: bool,
     prepare: Callable[[Ledger, Plan], Plan] | None = None,
+    collect: bool = True,
 ) -> int:
     """One run with its lock, ledger, log and report. The exit code."""
     now = time.time()
@@ -216,7 +222,9 @@ def _run(
             if prepare:
                 plan = prepare(ledger, plan)
             with _collecting_seldom():
-                report, code = asyncio.run(_work(settings, plan, ledger, run, command, now, quiet=quiet))
+                report, code = asyncio.run(
+                    _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
+                )
             _write_report(folder, report)
         finally:
             for name in ("kg", "core_engine", "metrics", "cli"):
@@ -259,18 +267,27 @@ def _collecting_seldom() -> Iterator[None]:
 
 
 async def _work(
-    settings: Settings, plan: Plan, ledger: Ledger, run: str, command: str, now: float, *, quiet: bool
+    settings: Settings, plan: Plan, ledger: Ledger, run: str, command: str, now: float, *, quiet: bool, collect: bool
 ) -> tuple[dict[str, Any], int]:
     stop = Stop(settings.grace)
     with asking(stop):
-        return await _asked_and_written(settings, plan, ledger, run, command, now, stop, quiet=quiet)
+        return await _asked_and_written(settings, plan, ledger, run, command, now, stop, quiet=quiet, collect=collect)
 
 
 async def _asked_and_written(
-    settings: Settings, plan: Plan, ledger: Ledger, run: str, command: str, now: float, stop: Stop, *, quiet: bool
+    settings: Settings,
+    plan: Plan,
+    ledger: Ledger,
+    run: str,
+    command: str,
+    now: float,
+    stop: Stop,
+    *,
+    quiet: bool,
+    collect: bool,
 ) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
-    parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()], stop)
+    parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()], stop, collect=collect)
     try:
         outcome, names = await _worked(settings, parts, ledger, run, command, now, totals, stop, quiet=quiet)
     finally:
@@ -328,6 +345,8 @@ def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
         said += " to ask, but the stores are not written to the end"
     elif not left:
         return f"{said}: all of it was done"
+    if outcome.progress.jobs_pending:
+        said += f"; {outcome.progress.waiting}: they go on at the provider (`kg batches cancel` stops them)"
     return f"{said}; the same command goes on from here"
 
 
@@ -344,8 +363,12 @@ def _report(
         limits=parts.limiter.snapshot(),
         stepped_down=parts.stepped_down(),
         warnings=parts.deriver.warnings,
-        price_sources={m: parts.prices.source(m, stage) for stage, m in models.items() if m in used},
         forecast=parts.forecast.said() if parts.budget else {},
+        price_sources={
+            m: parts.prices.source(m, stage, "batch" if settings.batch_api else "standard")
+            for stage, m in models.items()
+            if m in used
+        },
         budget=parts.budget.state() if parts.budget else (),
         refused=parts.budget.refused() if parts.budget else None,
     )

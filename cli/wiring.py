@@ -19,7 +19,7 @@ from core_engine.kg.rules.extractor import RULES_VERSION
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.rate_limiter import RateLimiter
-from core_engine.pipeline import Pipeline
+from core_engine.pipeline import Batches, Pipeline, Works
 from core_engine.planner import Asked, Plan, Planner
 from core_engine.ports import GraphStore, Observer, VectorStore
 from core_engine.progress import Progress
@@ -31,7 +31,7 @@ from metrics.account import Account
 from metrics.budget import RunBudget
 from metrics.caps import Caps, caps_of
 from metrics.estimate import Forecast, Limits, Tallied, Tally
-from metrics.prices import Prices
+from metrics.prices import AsBatch, Prices
 
 if TYPE_CHECKING:
     from core_engine.llm.asker import Asker, Office
@@ -48,7 +48,7 @@ class Parts:
     """Everything a run consists of."""
 
     ledger: Ledger
-    pipeline: Pipeline
+    pipeline: Works
     projector: Projector
     limiter: RateLimiter
     prices: Prices
@@ -185,8 +185,13 @@ def wire(
     progress: Progress,
     observers: Sequence[Observer],
     stop: Stop,
+    *,
+    collect: bool = True,
 ) -> Parts:
-    """All parts of a run, chosen by the settings. Nothing is opened or sent yet. Call it on the event loop."""
+    """All parts of a run, chosen by the settings. Nothing is opened or sent yet. Call it on the event loop.
+
+    `collect`: whether Batch jobs are waited for.
+    """
     ontology = ontology_of(settings)
     prompt = ExtractionPrompt(ontology)
     asked = asked_of(settings, prompt, ledger)
@@ -232,14 +237,19 @@ def wire(
         plan = _in_larger_steps(plan)
     planner = Planner(ledger, run, plan, asked, progress)
     forecast, _ = forecast_of(settings, asked, prompt, prices)
-    pipeline = Pipeline(
-        Tallied(planner, forecast.tally),
+    source = Tallied(planner, forecast.tally)
+    pipeline: Works = Pipeline(
+        source,
         extractor,
         embedder,
         progress,
         workers=_workers(settings.max_concurrent),
         batch_size=plan.batch_size,
     )
+    if settings.batch_api:
+        if office is None or budget is None:
+            raise SettingsError("--batch-api needs a model to ask: give OPENAI_API_KEY or --base-url")
+        pipeline = _batch_run(settings, plan, source, asked, office, clients, prompt, budget, collect=collect)
     names = {
         "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
@@ -255,6 +265,58 @@ def budget_of(settings: Settings, prices: Prices, run: str, extract: Spec | None
     _check_prices(caps, prices, settings, extract, embed)
     account = Account(Path(settings.home), settings.workspace, settings.persona, run)
     return RunBudget(caps=caps, account=account)
+
+
+def _batch_run(
+    settings: Settings,
+    plan: Plan,
+    source: Batches,
+    asked: Asked,
+    office: Office,
+    clients: Sequence[Client],
+    prompt: ExtractionPrompt,
+    budget: RunBudget,
+    *,
+    collect: bool,
+) -> Works:
+    """The run by Batch jobs, with the clients that the askers have."""
+    from core_engine.batch.compose import Stage
+    from core_engine.batch.flow import BatchRun, Kinds, Means
+    from core_engine.llm.asker import Asker
+    from core_engine.llm.tokens import TokenCounter
+
+    specs = [("extract", asked.extract_no)] if asked.extract.kind == "extract" else []
+    specs += [("embed", asked.embed_no)] if asked.embed_no is not None else []
+    stages = {
+        name: Stage(name, client, spec, TokenCounter(client.endpoint.model))
+        for (name, spec), client in zip(specs, clients, strict=True)
+    }
+    first = stages.get("extract")
+    asker = Asker(office, "extract", first.client, first.spec, first.counter, first.completions) if first else None
+
+    def again(kinds: Kinds) -> Batches:
+        return Planner(office.ledger, office.run, replace(plan, only=kinds), asked, Progress())
+
+    return BatchRun(
+        Means(
+            ledger=office.ledger,
+            run=office.run,
+            source=source,
+            replan=again,
+            stages=stages,
+            asker=asker,
+            prompt=prompt,
+            budget=budget,
+            pricer=office.pricer,
+            observers=tuple(office.observers),
+            progress=office.progress,
+            folder=settings.folder / "batches",
+            stop=office.stop,
+            wait=collect,
+            poll_s=settings.batch_poll,
+            retries=settings.retries,
+        )
+    )
 
 
 def _check_prices(caps: Caps, prices: Prices, settings: Settings, extract: Spec | None, embed: Spec | None) -> None:
@@ -291,7 +353,8 @@ def forecast_of(
         every=1 if exact else _MEASURED_EVERY,
     )
     limits = Limits(settings.max_concurrent, settings.rpm, settings.tpm)
-    return Forecast(tally, settings.model, settings.embedding_model, told, limits, prices), chat.estimator
+    pricer = AsBatch(prices) if settings.batch_api else prices
+    return Forecast(tally, settings.model, settings.embedding_model, told, limits, pricer), chat.estimator
 
 
 def projector_of(

@@ -42,10 +42,19 @@ class Embeds(Protocol):
 
 @dataclass(slots=True)
 class Ending:
-    """How the work ended: done | interrupted | refused (a service) | budget (our cap) | failed (a mistake of ours)."""
+    """How the work ended: done | pending (Batch jobs are at work) | interrupted | refused (a service) | budget (our cap)
+    | failed (a mistake of ours).
+    """
 
     kind: str = "done"
     message: str = ""
+
+
+class Works(Protocol):
+    """A run's work: a Pipeline, or Batch jobs in its place."""
+
+    async def run(self) -> Ending: ...
+    def stop(self, kind: str, message: str = "") -> None: ...
 
 
 class Pipeline:

@@ -97,8 +97,8 @@ class VectorStore(Protocol):
 class Pricer(Protocol):
     """Turns usage into US dollars."""
 
-    def price(self, model: str, usage: Usage, stage: str) -> Decimal | None:
-        """None where no price is known: unpriced, never 0."""
+    def price(self, model: str, usage: Usage, stage: str, processing: str = "standard") -> Decimal | None:
+        """None where no price is known: unpriced, never 0. `processing`: standard | batch."""
 
 
 class Budget(Protocol):
@@ -113,6 +113,9 @@ class Budget(Protocol):
     def settle(
         self, ceiling: Decimal | None, cost: Decimal | None, tokens: int = 0, used: int | None = None
     ) -> None: ...
+
+    def correct(self, at: float, dollars: Decimal, tokens: int) -> None:
+        """What an earlier run had reserved at that time (Unix), and which counts as spent, took so much more, or less."""
 
     def refusal(self) -> str:
         """The last refusal in words, with what to do."""

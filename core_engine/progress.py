@@ -43,6 +43,8 @@ class Progress:
     reasked: int = 0
     left_open: Counter[str] = field(default_factory=Counter)  # questions that passing failures left open, by reason
     buried: int = 0  # new dead letters
+    waiting: str = ""  # for which Batch jobs, in words
+    jobs_pending: int = 0
     first_request_at: float | None = None
     last_commit_at: float | None = None
 

@@ -13,7 +13,7 @@ from core_engine.errors import LedgerError, Stopped
 from core_engine.kg.extractor import parse_stored_replies
 from core_engine.ledger import calls, questions, runs
 from core_engine.ledger.ledger import Ledger
-from core_engine.pipeline import Ending, Pipeline
+from core_engine.pipeline import Ending, Works
 from core_engine.progress import Progress
 from core_engine.projector import Projection, Projector
 from core_engine.stopping import Stop
@@ -57,6 +57,8 @@ class Outcome:
 
     @property
     def status(self) -> str:
+        if self.exit_code == 0 and self.ending.kind == "pending":
+            return "pending"  # Batch jobs are at work
         return {0: "done", 2: "done", 3: "stopped", 5: "failed", 130: "stopped"}[self.exit_code]
 
 
@@ -94,7 +96,7 @@ async def open_stores(projector: Projector, stop: Stop) -> None:
         raise Stopped("stopped by hand before the run began: nothing was sent")
 
 
-async def work(outcome: Outcome, ledger: Ledger, pipeline: Pipeline, projector: Projector, stop: Stop) -> Outcome:
+async def work(outcome: Outcome, ledger: Ledger, pipeline: Works, projector: Projector, stop: Stop) -> Outcome:
     """Run the pipeline to its end, then the projector, for as long as `stop` lets them; fill in and return the outcome."""
     working = asyncio.create_task(pipeline.run())
 

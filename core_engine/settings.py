@@ -56,6 +56,8 @@ class Settings:
     temperature: float = _option(0.0)
     reasoning_effort: str = _option("low")
     seed: int | None = _option(None)
+    batch_api: bool = _option(False)
+    batch_poll: float = _option(60.0)
     timeout: float = _option(120.0)
     retries: int = _option(6)
     ontology: str | None = _option(None)
@@ -177,6 +179,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("embedding_rpm", 0.001, 1e12),
     ("embedding_tpm", 0.001, 1e12),
     ("temperature", 0, 2),
+    ("batch_poll", 0.01, 3_600),
     ("timeout", 0.1, 86_400),
     ("retries", 0, 100),
     ("dimensions", 1, 65_536),

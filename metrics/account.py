@@ -126,6 +126,11 @@ class Account:
             )
             self._add(self._id, self._clock(), _pico(spent.dollars), spent.tokens)
 
+    def correct(self, at: float, amount: Amount) -> None:
+        """Count so much more (or less) as spent at a time that has passed."""
+        with self._explained(), self._transaction():
+            self._add(self._id, at, _pico(amount.dollars), amount.tokens)
+
     def standings(self, caps: Caps) -> list[Standing]:
         """How the caps of days and months stand now."""
         with self._explained():

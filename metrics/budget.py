@@ -92,6 +92,12 @@ class RunBudget:
             self.spent_tokens += spent.tokens
             self._tell(reserved, spent)
 
+    def correct(self, at: float, dollars: Decimal, tokens: int) -> None:
+        """Correct what an earlier run's reservation counts for in the periods that hold `at`; not in this run's own."""
+        if self._account:
+            with self._lock:
+                self._account.correct(at, Amount(dollars, tokens))
+
     def refusal(self) -> str:
         """The last refusal in words: which cap, what is left of it, what the call needs, and when the cap turns."""
         if self._refused is None:

@@ -30,6 +30,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from core_engine.ports import Pricer
 from core_engine.types import Usage
 from metrics.price_file import Entry, Rates, read
 
@@ -93,6 +94,16 @@ class Prices:
     @cached_property
     def _ours(self) -> list[Entry]:
         return read(_OURS)
+
+
+class AsBatch:
+    """A Pricer by whose prices everything goes through the Batch API."""
+
+    def __init__(self, prices: Pricer) -> None:
+        self._prices = prices
+
+    def price(self, model: str, usage: Usage, stage: str, processing: str = "batch") -> Decimal | None:
+        return self._prices.price(model, usage, stage, processing)
 
 
 class _Tiers:

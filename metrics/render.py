@@ -40,7 +40,10 @@ def summary(report: Report) -> str:
 def _first_line(report: Report) -> str:
     parts = report["parts"]
     used = f"{parts['extractor']}; {parts['embedder']}; graph {parts['graph_store']}; vectors {parts['vector_store']}"
-    return f"{_ENDINGS.get(report['exit_code'], report['status'])} in {_seconds(report['wall_s'])}  ({used})"
+    ending = (
+        "Batch jobs pending" if report["status"] == "pending" else _ENDINGS.get(report["exit_code"], report["status"])
+    )
+    return f"{ending} in {_seconds(report['wall_s'])}  ({used})"
 
 
 def nothing_to_do(report: Report) -> bool:
@@ -92,6 +95,8 @@ def _model(report: Report) -> str:
         text += f" + {cost['unpriced_calls']:,} calls unpriced"
     if cost["unknown_calls"]:
         text += f"; {cost['unknown_calls']:,} sent, answer unknown, at most {money(cost['unknown_at_most'])}"
+    if cost.get("saved_by_batch"):
+        text += f"; the Batch API saved {money(cost['saved_by_batch'])}"
     if cost["saved_by_cache"]:
         text += f"; cached tokens saved {money(cost['saved_by_cache'])}"
     if cost["wasted"]:
@@ -111,8 +116,11 @@ def _estimate(report: Report) -> str:
 
 def _speed(report: Report) -> str:
     speed, latency = report["throughput"], report["latency_s"]["chat"]
-    text = f"{speed['chunks_per_s']:,} chunks/s, {speed['tokens_per_min']:,} tokens/min, "
-    text += f"chat p50 {latency['p50']:.2f} s p95 {latency['p95']:.2f} s, peak {speed['peak_in_flight']} in flight"
+    text = f"{speed['chunks_per_s']:,} chunks/s, {speed['tokens_per_min']:,} tokens/min"
+    if speed["peak_in_flight"]:  # a run by Batch jobs may have none
+        text += (
+            f", chat p50 {latency['p50']:.2f} s p95 {latency['p95']:.2f} s, peak {speed['peak_in_flight']} in flight"
+        )
     if speed["limit_efficiency"] is not None:
         text += f", {speed['limit_efficiency']:.0%} of the limit"
     return text
@@ -144,6 +152,12 @@ def _problems(report: Report) -> list[str]:
             at_most = money(recovered.get("unknown_at_most", 0))
             said += f"; {recovered['unknown_calls']:,} of its calls were sent, answer unknown, at most {at_most}"
         lines.append(said)
+    if (batch := report.get("batch")) and batch["pending"]:
+        jobs = f"{batch['pending']:,} Batch {'job' if batch['pending'] == 1 else 'jobs'}"
+        lines.append(
+            f"  {jobs} pending: {batch['pending_requests']:,} requests, at most {money(batch['pending_at_most'])}: "
+            "`kg process --batch-api` collects them, `kg batches` lists them"
+        )
     if report["left_open"]:
         said = ", ".join(f"{count:,} {reason}" for reason, count in report["left_open"].items())
         lines.append(f"  left open for the next run: {said}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from core_engine.ledger import documents, questions
+from core_engine.ledger import batches, documents, questions
 from core_engine.ledger.values import DEAD
 from core_engine.limits.rate_limiter import BucketState
 from core_engine.ports import Pricer
@@ -61,6 +61,7 @@ class _Call:
     cost: Decimal | None
     ceiling: Decimal | None
     questions: int
+    batch: bool
 
     @property
     def answered(self) -> bool:
@@ -120,8 +121,8 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "budget": {"caps": list(about.budget), "refused": about.refused},
         "estimate": _estimate(about.forecast, calls, cost, whole=progress.planned and not chunks["pending"]),
         "latency_s": {
-            "chat": summary([c.duration_s for c in calls if c.stage == "extract" and c.answered]),
-            "embedding": summary([c.duration_s for c in calls if c.stage == "embed" and c.answered]),
+            "chat": summary([c.duration_s for c in calls if c.stage == "extract" and c.answered and not c.batch]),
+            "embedding": summary([c.duration_s for c in calls if c.stage == "embed" and c.answered and not c.batch]),
             "wait_for_limit": summary([c.wait_s for c in calls]),
         },
         "throughput": _throughput(calls, chunks, progress, about.limits, wall),
@@ -145,6 +146,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
             "answers": outcome.recovered.answers,
         },
         "left_open": dict(progress.left_open),
+        "batch": _batch(db, outcome.run, calls),
         "machine": {"peak_rss_mb": round(peak_rss_mb(), 1), "cpu_s": round(time.process_time(), 2)},
     }
 
@@ -152,13 +154,15 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
 def _calls(db: sqlite3.Connection, run: str) -> list[_Call]:
     rows = db.execute(
         "SELECT stage, model, status, purpose, error_kind, verdict, wait_s, duration_s, prompt, cached, completion, "
-        "reasoning, cost, ceiling, json_array_length(questions) FROM call WHERE run = ? ORDER BY no",
+        "reasoning, cost, ceiling, json_array_length(questions), job IS NOT NULL FROM call "
+        "WHERE run = ? AND status != 'batched' ORDER BY no",
         (run,),
     )
     calls = []
-    for stage, model, status, purpose, kind, verdict, wait, took, *tokens, cost, ceiling, count in rows:
+    for stage, model, status, purpose, kind, verdict, wait, took, *tokens, cost, ceiling, count, batch in rows:
         money = _decimal(cost), _decimal(ceiling)
-        calls.append(_Call(stage, model, status, purpose, kind, verdict, wait, took, Usage(*tokens), *money, count))
+        usage = Usage(*tokens)
+        calls.append(_Call(stage, model, status, purpose, kind, verdict, wait, took, usage, *money, count, bool(batch)))
     return calls
 
 
@@ -243,7 +247,24 @@ def _cost(
         "unknown_calls": len(unknown),
         "saved_by_reuse": _money(_cost_a_question(db) * progress.reused),
         "saved_by_cache": _money(_saved_by_cache(calls, pricer)),
+        "saved_by_batch": _money(_saved_by_batch(calls, pricer)),
         "unpriced_calls": sum(c.unpriced for c in calls),
+    }
+
+
+def _batch(db: sqlite3.Connection, run: str, calls: Sequence[_Call]) -> dict[str, Any]:
+    """Batch jobs: lines that this run has collected, and the workspace's jobs whose results are not in yet."""
+    waiting = batches.pending(db)
+    ceilings = [job.ceiling for job in waiting if job.ceiling is not None]
+    return {
+        "requests": sum(c.batch for c in calls),
+        "submitted": db.execute("SELECT count(*) FROM job WHERE run = ? AND state != 'abandoned'", (run,)).fetchone()[
+            0
+        ],
+        "pending": len(waiting),
+        "pending_requests": sum(job.requests for job in waiting),
+        "pending_questions": sum(job.questions for job in waiting),
+        "pending_at_most": _money(sum(ceilings, Decimal(0))),
     }
 
 
@@ -261,11 +282,21 @@ def _cost_a_question(db: sqlite3.Connection) -> Decimal:
     return total
 
 
+def _saved_by_batch(calls: Sequence[_Call], pricer: Pricer) -> Decimal:
+    """What the lines of Batch jobs would have cost as requests of their own, less what they did cost."""
+    saved = Decimal(0)
+    for c in calls:
+        if c.batch and c.cost is not None:
+            saved += (pricer.price(c.model, c.usage, c.stage) or c.cost) - c.cost
+    return saved
+
+
 def _saved_by_cache(calls: Sequence[_Call], pricer: Pricer) -> Decimal:
     saved = Decimal(0)
     for c in calls:
         if c.usage.cached and c.cost is not None:
-            full = pricer.price(c.model, Usage(c.usage.prompt, 0, c.usage.completion, c.usage.reasoning), c.stage)
+            uncached = Usage(c.usage.prompt, 0, c.usage.completion, c.usage.reasoning)
+            full = pricer.price(c.model, uncached, c.stage, "batch" if c.batch else "standard")
             saved += (full or c.cost) - c.cost
     return saved
 

@@ -59,7 +59,7 @@ class Embedder:
     def offer(self, batch: Batch) -> None:
         """Say that this batch is queued. When enough texts are waiting, they are sent at once."""
         texts = [
-            (item.embed, _sendable(item.chunk.text))
+            (item.embed, sendable(item.chunk.text))
             for item in batch.items
             if item.embed is not None and item.chunk.text
         ]
@@ -202,7 +202,7 @@ def _is_refusal(error: ModelError) -> bool:
     return error.status is not None or error.kind == "wrong_dimension"
 
 
-def _sendable(text: str) -> str:
+def sendable(text: str) -> str:
     """The text as it can be sent: UTF-8 knows no unpaired surrogates."""
     text = text[:_LONGEST_TEXT]
     if (tokens := estimate_tokens(text)) > _LONGEST_TOKENS:

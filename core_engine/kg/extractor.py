@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kg.extract")
 
-_NOTHING_SAID = b'{"e":[],"r":[]}'
+NOTHING_SAID = b'{"e":[],"r":[]}'
 _GIVE_UP_AFTER = 3  # requests in a row, if none was ever answered
 
 
@@ -65,7 +65,7 @@ class ModelExtractor:
         silent = [item.extract for item in items if item.extract is not None and not item.chunk.text]
         if silent:
             # Cleaning took every word out: there is nothing to ask.
-            await self._ledger.commit(questions.answer_extractions, None, [(no, _NOTHING_SAID) for no in silent])
+            await self._ledger.commit(questions.answer_extractions, None, [(no, NOTHING_SAID) for no in silent])
         spoken = [item for item in items if item.chunk.text]
         if spoken:
             await self._resolve(batch.id, spoken, "first", asked_whole_before=False)
@@ -175,8 +175,7 @@ class ModelExtractor:
         self, batch: str, items: Sequence[BatchItem], purpose: str, more_room: int, *, patient: bool
     ) -> tuple[str, ParsedReply, bool]:
         chunks = [item.chunk for item in items]
-        follows = _follows(items)
-        user = self._prompt.render(chunks, [not after for after in follows])
+        user = self._prompt.render(chunks, [not after for after in follows(items)])
         numbers = [item.extract for item in items if item.extract is not None]
         answered = await self._asker.chat(
             Question(numbers, batch, purpose, patient), self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room
@@ -199,7 +198,7 @@ class ModelExtractor:
         )
 
 
-def _follows(items: Sequence[BatchItem]) -> list[bool]:
+def follows(items: Sequence[BatchItem]) -> list[bool]:
     """Whether each chunk's predecessor stands right before it among these items (a part of the batch may be asked)."""
     return [
         at > 0

@@ -92,12 +92,13 @@ def vector_size(db: sqlite3.Connection, model: str) -> int | None:
 
 
 def spending(db: sqlite3.Connection, run: str | None = None) -> Spending:
-    """Of the workspace since its beginning, or of one run."""
-    where, values = ("WHERE run = ?", (run,)) if run else ("", ())
+    """Of the workspace since its beginning, or of one run. Lines of Batch jobs count when their results are in."""
+    where, values = ("WHERE run = ? AND", (run,)) if run else ("WHERE", ())
     calls = unpriced = unknown = 0
     total = at_most = Decimal(0)
     # Decimal, row by row: SQLite would add up as floats.
-    for cost, ceiling, status in db.execute(f"SELECT cost, ceiling, status FROM call {where}", values):
+    rows = db.execute(f"SELECT cost, ceiling, status FROM call {where} status != 'batched'", values)
+    for cost, ceiling, status in rows:
         calls += 1
         if cost is not None:
             total += Decimal(cost)

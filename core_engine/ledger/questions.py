@@ -10,7 +10,7 @@ from enum import Enum
 import orjson
 
 from core_engine.keys import Spec
-from core_engine.ledger.values import ANSWERED, CHUNK, CLAIMED, DEAD, OPEN, tick, touch
+from core_engine.ledger.values import ANSWERED, BATCH_JOB, CHUNK, CLAIMED, DEAD, OPEN, tick, touch
 
 
 class Claim(Enum):
@@ -164,9 +164,15 @@ def _call_no(db: sqlite3.Connection, call: str | None) -> int | None:
 
 
 def release(db: sqlite3.Connection, run: str | None = None) -> int:
-    """Open again what a run claimed and didn't settle; without a name, what any dead run left claimed."""
+    """Open again what a run claimed and didn't settle; without a name, what any dead run left claimed.
+
+    What a Batch job holds stays with it.
+    """
     if run is None:
-        return db.execute("UPDATE question SET state = ?, run = NULL WHERE state = ?", (OPEN, CLAIMED)).rowcount
+        return db.execute(
+            "UPDATE question SET state = ?, run = NULL WHERE state = ? AND run NOT GLOB ?",
+            (OPEN, CLAIMED, BATCH_JOB + "*"),
+        ).rowcount
     return db.execute(
         "UPDATE question SET state = ?, run = NULL WHERE state = ? AND run = ?", (OPEN, CLAIMED, run)
     ).rowcount

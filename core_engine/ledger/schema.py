@@ -26,7 +26,21 @@ def m002_what_a_call_may_take(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE call ADD COLUMN measured REAL NOT NULL DEFAULT 0")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_what_a_call_may_take)
+def m003_batch_jobs(db: sqlite3.Connection) -> None:
+    """Jobs of the Batch API: a call of one stands for a line of its file, and names it."""
+    db.execute(
+        "CREATE TABLE job (no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, run TEXT NOT NULL, stage TEXT NOT NULL, "
+        "endpoint TEXT NOT NULL, model TEXT NOT NULL, parameters TEXT NOT NULL, requests INTEGER NOT NULL, "
+        "questions INTEGER NOT NULL, tokens INTEGER NOT NULL, bytes INTEGER NOT NULL, ceiling TEXT, "
+        "state TEXT NOT NULL, created_at REAL NOT NULL, tried_at REAL, submitted_at REAL, seen_at REAL, ended_at REAL, "
+        "batch TEXT, files TEXT NOT NULL DEFAULT '[]', status TEXT NOT NULL DEFAULT '', done INTEGER NOT NULL DEFAULT 0, "
+        "failed INTEGER NOT NULL DEFAULT 0, expires_at REAL, error TEXT NOT NULL DEFAULT '')"
+    )
+    db.execute("ALTER TABLE call ADD COLUMN job INTEGER")
+    db.execute("CREATE INDEX call_job ON call (job) WHERE job IS NOT NULL")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_what_a_call_may_take, m003_batch_jobs)
 
 _FIRST_TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 # States of a question. Numbers, because there are millions.
 OPEN, CLAIMED, ANSWERED, DEAD = 0, 1, 2, 3
 
+BATCH_JOB = "batch:"  # before a Batch job's id, where a question names who has claimed it
+
 # Kinds of units, in the order in which a store is to get them; deletions go the other way round.
 DOCUMENT, ENTITY, CHUNK, RELATIONSHIP = 1, 2, 3, 4
 

@@ -43,7 +43,7 @@ _LONGEST_LIMITED_S = 600.0  # how long a service may turn everybody away for the
 _LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the number of tries
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
 _AROUND = 500  # tokens that a provider may put around our text: marks between messages, a date
-_ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
+ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Asker:
         ceiling = room.ceiling(count) * more_room
         schema = orjson.dumps(formats[self._client.capabilities.response_format]).decode()
         prompt = sum(map(self._counter.count, (system, schema, user)))  # a provider bills the schema like text
-        at_most = Usage(prompt=_most_tokens(system, schema, user), completion=ceiling)
+        at_most = Usage(prompt=most_tokens(system, schema, user), completion=ceiling)
         size = Size(len(schema) + len(system) + len(user), prompt, room.expected(count), ceiling)
         need = Need(at_most, size, prompt / self._counter.factor)
 
@@ -173,7 +173,7 @@ class Asker:
             await self._office.ledger.commit(commit)
 
         size = Size(sum(map(len, texts)), prompt)
-        need = Need(Usage(prompt=_most_tokens(*texts)), size, prompt / self._counter.factor)
+        need = Need(Usage(prompt=most_tokens(*texts)), size, prompt / self._counter.factor)
         await self._ask(question, need, send, store)
 
     def _ceiling(self, usage: Usage) -> Decimal | None:
@@ -319,7 +319,7 @@ class Asker:
         finally:
             self._office.progress.leave()
         usage = reply.usage
-        if usage.prompt > at_most.prompt * _ABSURD:
+        if usage.prompt > at_most.prompt * ABSURD:
             log.warning("%s says that a prompt had %d tokens: not believed", self._client.endpoint.label, usage.prompt)
             usage = Usage()
         return replace(
@@ -386,6 +386,6 @@ class Asker:
             observer.call_finished(call)
 
 
-def _most_tokens(*texts: str) -> int:
+def most_tokens(*texts: str) -> int:
     """More tokens than these texts can have: no tokenizer makes more of them than there are bytes."""
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + _AROUND

@@ -145,29 +145,14 @@ class Client:
 
         Raises PassingFailure, RequestTooLarge, BadReply, ServiceRefused, SteppedDown.
         """
-        arguments = self._chat_arguments(system, user, max_tokens, formats)
-        raw = await self._send(self._openai.chat.completions.with_raw_response.create, arguments)
-        body = _json_body(raw.content)
-        usage = _usage(body.get("usage"))
-        try:
-            choice = _first(body, "choices")
-            message = _message_of(choice)
-        except BadReply as error:
-            error.usage, error.reply = usage, raw.content
-            raise
-        return ChatReply(
-            text=_text(message.get("content")),
-            usage=usage,
-            finish_reason=str(choice.get("finish_reason") or ""),
-            model=str(body.get("model") or ""),
-            request_id=raw.headers.get("x-request-id", ""),
-            headers=raw.headers,
-            refusal=str(message.get("refusal") or ""),
-        )
+        arguments = self.chat_arguments(system, user, max_tokens, formats)
+        raw = await self.send(self._openai.chat.completions.with_raw_response.create, arguments)
+        return chat_reply(raw.content, raw.headers)
 
-    def _chat_arguments(
+    def chat_arguments(
         self, system: str, user: str, max_tokens: int, formats: Mapping[str, dict[str, Any] | None]
     ) -> dict[str, Any]:
+        """The body of a chat request, with what this server takes."""
         can, end = self.capabilities, self.endpoint
         arguments: dict[str, Any] = {
             "model": end.model,
@@ -182,43 +167,41 @@ class Client:
 
     async def embed(self, texts: Sequence[str]) -> EmbeddingReply:
         """Embed once. Raises what chat() raises; BadReply if count, order, size or numbers are wrong."""
+        raw = await self.send(self._openai.embeddings.with_raw_response.create, self.embed_arguments(texts))
+        size = self.endpoint.vector_size or self.endpoint.dimensions
+        return embedding_reply(raw.content, raw.headers, len(texts), size)
+
+    def embed_arguments(self, texts: Sequence[str]) -> dict[str, Any]:
+        """The body of an embedding request, with what this server takes."""
         arguments: dict[str, Any] = {
             "model": self.endpoint.model,
             "input": list(texts),
             "encoding_format": "base64",
             "dimensions": self.endpoint.dimensions,
         }
-        arguments = {k: v for k, v in arguments.items() if v is not None and k not in self.capabilities.dropped}
-        raw = await self._send(self._openai.embeddings.with_raw_response.create, arguments)
-        body = _json_body(raw.content)
-        usage = _usage(body.get("usage"))
-        try:
-            vectors = _vectors(body, len(texts), self.endpoint.vector_size or self.endpoint.dimensions)
-        except BadReply as error:
-            error.usage, error.reply = usage, raw.content
-            raise
-        return EmbeddingReply(
-            vectors=vectors,
-            usage=usage,
-            model=str(body.get("model") or ""),
-            request_id=raw.headers.get("x-request-id", ""),
-            headers=raw.headers,
-        )
+        return {k: v for k, v in arguments.items() if v is not None and k not in self.capabilities.dropped}
+
+    @property
+    def api(self) -> openai.AsyncOpenAI:
+        """The SDK's client, for its other endpoints; its calls go through `send`."""
+        return self._openai
 
     async def models(self) -> list[str]:
         """The models that the server lists. Raises what chat() raises."""
-        raw = await self._send(self._openai.models.with_raw_response.list, {})
+        raw = await self.send(self._openai.models.with_raw_response.list, {})
         data = _json_body(raw.content).get("data")
         return [str(m.get("id")) for m in data if isinstance(m, dict)] if isinstance(data, list) else []
 
-    async def _send(self, create: Any, arguments: dict[str, Any]) -> Any:
+    async def send(self, create: Any, arguments: dict[str, Any], *, timeout_s: float | None = None) -> Any:
+        """Call one of the SDK's functions, once; its errors by kind. Without a timeout, the endpoint's."""
         # The SDK's timeout is per read: a reply that drips would never end. This one is for the whole call.
+        timeout_s = timeout_s or self.endpoint.timeout_s
         try:
-            async with asyncio.timeout(self.endpoint.timeout_s):
+            async with asyncio.timeout(timeout_s):
                 return await create(**arguments)
         except TimeoutError as error:
             raise PassingFailure(
-                f"{self.endpoint.label}: no complete reply within {self.endpoint.timeout_s:g} s", kind="timeout"
+                f"{self.endpoint.label}: no complete reply within {timeout_s:g} s", kind="timeout"
             ) from error
         except openai.APITimeoutError as error:
             raise PassingFailure(f"{self.endpoint.label}: timed out", kind="timeout") from error
@@ -230,19 +213,29 @@ class Client:
             said = _short(str(cause)) or "the connection broke before a reply came"
             raise PassingFailure(f"{self.endpoint.label}: {said}", kind=kind) from error
         except openai.APIStatusError as error:
-            told = self._by_status(error, arguments)
-            told.headers = error.response.headers
+            headers = error.response.headers
+            told = self.refused(error.status_code, error.body, arguments, headers, message=error.message)
+            told.headers = headers
             raise told from error
         except (openai.OpenAIError, ValueError) as error:
             raise PassingFailure(f"{self.endpoint.label}: broken reply: {_short(str(error))}", kind="broken") from error
 
-    def _by_status(self, error: openai.APIStatusError, arguments: dict[str, Any]) -> ModelError:
-        status = error.status_code
-        code = str(getattr(error, "code", None) or "")
-        no_quota = bool(_NO_QUOTA & {code, getattr(error, "type", None)})
-        text = _short(_message(error))
+    def refused(
+        self,
+        status: int,
+        body: object,
+        arguments: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        message: str = "",
+    ) -> ModelError:
+        """The error by kind of a refusal with this status and body; steps a refused parameter down."""
+        about = _about(body)
+        code = str(about.get("code") or "")
+        no_quota = bool(_NO_QUOTA & {code, about.get("type")})
+        text = _short(_message(body) or message)
         where = self.endpoint.label
-        wait = _retry_after(error.response.headers)
+        wait = _retry_after(headers)
         if status == 402 or no_quota:
             return ServiceRefused(
                 f"{where}: the account has no quota left: top it up, or use another key; "
@@ -261,7 +254,7 @@ class Client:
             return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
         if code == "content_filter":
             return BadReply(f"{where}: {text}", kind=code, status=status)
-        if status in {400, 422} and (stepped := self._step_down(error, text, arguments)):
+        if status in {400, 422} and (stepped := self._step_down(str(about.get("param") or ""), text, arguments)):
             return SteppedDown(f"{where}: {stepped}", kind="stepped_down", status=status)
         if status in {401, 403, 404}:
             return ServiceRefused(
@@ -279,10 +272,9 @@ class Client:
             )
         return BadReply(f"{where}: {status}: {text}", kind=f"http_{status}", status=status)
 
-    def _step_down(self, error: openai.APIStatusError, text: str, arguments: dict[str, Any]) -> str:
+    def _step_down(self, param: str, text: str, arguments: Mapping[str, Any]) -> str:
         """Adapt to a refused parameter; what was done in words, or '' if the refusal isn't about one of ours."""
         can = self.capabilities
-        param = str(getattr(error, "param", None) or "")
         said = f"{param} {text}"
         if "response_format" in arguments and (
             "response_format" in said or "json_schema" in said or "json_object" in said
@@ -307,6 +299,45 @@ class Client:
                 can.dropped.add(name)
                 return f"does not take {name}={arguments[name]}: left out from now on"
         return ""
+
+
+def chat_reply(content: bytes, headers: Mapping[str, str]) -> ChatReply:
+    """The body of a good reply, read. Raises PassingFailure and BadReply."""
+    body = _json_body(content)
+    usage = _usage(body.get("usage"))
+    try:
+        choice = _first(body, "choices")
+        message = _message_of(choice)
+    except BadReply as error:
+        error.usage, error.reply = usage, content
+        raise
+    return ChatReply(
+        text=_text(message.get("content")),
+        usage=usage,
+        finish_reason=str(choice.get("finish_reason") or ""),
+        model=str(body.get("model") or ""),
+        request_id=headers.get("x-request-id", ""),
+        headers=headers,
+        refusal=str(message.get("refusal") or ""),
+    )
+
+
+def embedding_reply(content: bytes, headers: Mapping[str, str], count: int, size: int | None) -> EmbeddingReply:
+    """The same for `count` embeddings of `size` numbers (None: of any size, all the same)."""
+    body = _json_body(content)
+    usage = _usage(body.get("usage"))
+    try:
+        vectors = _vectors(body, count, size)
+    except BadReply as error:
+        error.usage, error.reply = usage, content
+        raise
+    return EmbeddingReply(
+        vectors=vectors,
+        usage=usage,
+        model=str(body.get("model") or ""),
+        request_id=headers.get("x-request-id", ""),
+        headers=headers,
+    )
 
 
 def _first(body: dict[str, Any], name: str) -> dict[str, Any]:
@@ -404,15 +435,17 @@ def _vector(value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     return vector
 
 
-def _message(error: openai.APIStatusError) -> str:
-    body = error.body
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        if isinstance(inner, dict) and isinstance(inner.get("message"), str):
-            return str(inner["message"])
-        if isinstance(inner, str):
-            return inner
-    return error.message
+def _about(body: object) -> Mapping[str, Any]:
+    """What an error's body says about it: code, type, param, message."""
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def _message(body: object) -> str:
+    if isinstance(body, dict) and isinstance(body.get("error"), str):
+        return str(body["error"])
+    said = _about(body).get("message")
+    return said if isinstance(said, str) else ""
 
 
 def _short(text: str) -> str:

@@ -13,7 +13,7 @@ import signal
 import sys
 
 from tests.openai_server.app import App
-from tests.openai_server.faults import ANY_KINDS, CHAT_KINDS, EMBEDDING_KINDS
+from tests.openai_server.faults import ANY_KINDS, BATCH_KINDS, CHAT_KINDS, EMBEDDING_KINDS
 from tests.openai_server.http import Connection
 from tests.openai_server.settings import Settings
 
@@ -87,7 +87,12 @@ def _add(parser: argparse.ArgumentParser, option: dataclasses.Field[object]) -> 
 
 def _kinds() -> str:
     lines = []
-    for title, kinds in (("chat", CHAT_KINDS), ("embeddings", EMBEDDING_KINDS), ("either", ANY_KINDS)):
+    for title, kinds in (
+        ("chat", CHAT_KINDS),
+        ("embeddings", EMBEDDING_KINDS),
+        ("either", ANY_KINDS),
+        ("the Batch API", BATCH_KINDS),
+    ):
         lines.append(f"\nkinds of fault, {title}:")
         lines += [f"  {kind:<20} {text}" for kind, text in kinds.items()]
     return "\n".join(lines)

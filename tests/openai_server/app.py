@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from tests.openai_server.batches import Batches
 from tests.openai_server.books import Entry
 from tests.openai_server.chat import Chat
 from tests.openai_server.chat_request import read_chat
@@ -18,6 +19,7 @@ from tests.openai_server.embeddings import Embeddings
 from tests.openai_server.envelope import refusal_of
 from tests.openai_server.errors import ApiError, invalid
 from tests.openai_server.faults import Strike
+from tests.openai_server.files import Files
 from tests.openai_server.http import Reply, Request
 from tests.openai_server.provider import Provider
 from tests.openai_server.settings import Settings
@@ -63,6 +65,8 @@ class App:
         self._provider = Provider(settings)
         self._chat = Chat(self._provider)
         self._embeddings = Embeddings(self._provider)
+        self._files = Files(self._provider)
+        self._batches = Batches(self._provider, self._files, self._answer_line)
         self._kept: deque[Kept] = deque(maxlen=settings.keep_requests)
         self._served = 0
         self._routes: dict[tuple[str, str], Callable[[Request], Reply]] = {
@@ -83,13 +87,45 @@ class App:
         endpoint = request.method, request.path.rstrip("/")
         if endpoint in self._stages:
             return self._serve(request, *self._stages[endpoint])
-        route = self._routes.get(endpoint)
+        route = self._routes.get(endpoint) or self._route_below(request)
         if route is None:
             return _error(ApiError(404, f"Invalid URL ({request.method} {request.path})")), _forget
         try:
             return route(request), _forget
         except ApiError as error:
             return _error(error), _forget
+
+    def _route_below(self, request: Request) -> Callable[[Request], Reply] | None:
+        """/v1/files and /v1/batches, with what stands behind them."""
+        parts = request.path.strip("/").split("/")
+        if parts[0] != "v1" or len(parts) < 2 or parts[1] not in {"files", "batches"}:
+            return None
+        target = self._files if parts[1] == "files" else self._batches
+
+        def route(request: Request) -> Reply:
+            self._provider.check_key(request.headers.get("authorization", ""))
+            self._provider.check_offered("batches")
+            reply = target.handle(request, parts[2:])
+            reply.delay = self._provider.settings.batch_latency
+            return reply
+
+        return route
+
+    def _answer_line(self, endpoint: str, body: bytes) -> tuple[int, bytes]:
+        """A line of a Batch job: the same answer, past the limits, at half price."""
+        chat = endpoint == "/v1/chat/completions"
+        entry = self._provider.books.enter("chat" if chat else "embeddings")
+        entry.batch = True
+        self._served += 1
+        request = Request("POST", endpoint, "", {}, body)
+        try:
+            reply = self._answer_chat(request, entry) if chat else self._answer_embeddings(request, entry)
+        except ApiError as error:
+            entry.code = error.code
+            reply = _error(error)
+        entry.status = reply.status
+        self._provider.books.leave(entry, sent=True)
+        return reply.status, reply.body
 
     # --- what is billed -------------------------------------------------------------------------------------------
 
@@ -163,9 +199,11 @@ class App:
 
     def _show_books(self, request: Request) -> Reply:
         log = parse_qs(request.query).get("log", ["1"])[0] != "0"
+        batch = self._batches.books()  # first: a job that is over by now is billed by now
         books = self._provider.books.as_json(log=log)
         if self._provider.gold:
             books["gold_unanswered"] = self._provider.gold.unanswered()
+        books["batch"] = batch
         return _json(books)
 
     def _show_requests(self, request: Request) -> Reply:
@@ -189,6 +227,8 @@ class App:
         except (TypeError, ValueError, OSError, KeyError) as error:
             raise invalid(f"/__reset: {error}") from error
         self._kept.clear()
+        self._files.clear()
+        self._batches.clear()
         self._keep()
         return _json(self._provider.settings)
 

@@ -31,6 +31,7 @@ class Entry:
     code: str | None = None
     delay: float = 0.0
     outcome: str = "open"  # open | sent | aborted (the client was gone before the reply)
+    batch: bool = False  # a line of a Batch job: half price
 
 
 @dataclass(slots=True)
@@ -98,4 +99,7 @@ class Books:
     def _cost(self, entry: Entry) -> Decimal | None:
         """None where the model has no price."""
         price = self.models.price(entry.model)
-        return price.of(entry.prompt + entry.embedding, entry.cached, entry.completion) if price else None
+        if price is None:
+            return None
+        full = price.of(entry.prompt + entry.embedding, entry.cached, entry.completion)
+        return full / 2 if entry.batch else full

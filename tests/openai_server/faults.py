@@ -39,6 +39,14 @@ EMBEDDING_KINDS = {
     "nan": "a vector holds NaN",
     "zeros": "a vector is all zeros",
 }
+BATCH_KINDS = {
+    "upload_cut": "an upload is reset, and nothing kept of it",
+    "upload_lost": "an upload is kept, and answered with 500",
+    "create_lost": "a job is created, and answered with 500",
+    "content_cut": "a download is closed in the middle",
+    "batch_expire": "the window of the job ends when half of it is done",
+    "batch_fail": "the job fails as a whole",
+}
 ANY_KINDS = {
     "no_usage": "usage is missing",
     "zero_usage": "usage is 0",
@@ -85,7 +93,7 @@ class Fault:
             value = dict(zip(("kind", "rate", "stage"), value.split(":"), strict=False))
         fields = {"stage": _stage(str(value.get("kind", ""))), **value}
         fault = cls(**{**fields, "rate": float(fields.get("rate", 1.0))})
-        if fault.stage not in {"chat", "embeddings", "any"} or fault.per not in {"request", "chunk"}:
+        if fault.stage not in {"chat", "embeddings", "batch", "any"} or fault.per not in {"request", "chunk"}:
             raise ValueError(f"{fault} is for no stage (chat, embeddings, any) or unit (request, chunk)")
         return fault
 
@@ -95,6 +103,8 @@ def _stage(kind: str) -> str:
         return "chat"
     if kind in EMBEDDING_KINDS:
         return "embeddings"
+    if kind in BATCH_KINDS:
+        return "batch"
     if kind in ANY_KINDS or _STATUS.fullmatch(kind):
         return "any"
     raise ValueError(f"no such fault: {kind!r}")
@@ -134,6 +144,18 @@ class Faults:
                 self._left[index] = None if left is None else left - 1
                 return Strike(fault, targets)
         return None
+
+    def strike_kind(self, kind: str) -> bool:
+        """Whether a fault of this kind, of the Batch API's, strikes now."""
+        for index, fault in enumerate(self._faults):
+            if fault.kind != kind or self._left[index] == 0:
+                continue
+            attempt = self._attempts[-index - 1] = self._attempts.get(-index - 1, -1) + 1
+            if self._draw(index, f"{kind} {attempt}") < fault.rate:
+                left = self._left[index]
+                self._left[index] = None if left is None else left - 1
+                return True
+        return False
 
     def _targets(self, index: int, fault: Fault, request: str, texts: Sequence[str]) -> tuple[int, ...]:
         if fault.match or fault.per == "chunk":

@@ -116,7 +116,7 @@ class Provider:
         for feature in features:
             if feature not in self.settings.refuse:
                 continue
-            if feature in {"chat", "embeddings"}:
+            if feature in {"chat", "embeddings", "batches"}:
                 raise ApiError(404, f"This server has no {feature}.", kind="not_found_error")
             if feature.startswith("json_"):
                 raise invalid(f"'response_format.type' of '{feature}' is not supported.", "response_format")
@@ -150,11 +150,13 @@ class Provider:
         quota = self.settings.quota
         if quota is not None and self.books.dollars >= quota:
             raise no_quota()
+        if entry.batch:
+            return  # the Batch API has limits of its own
         self.limits.admit(entry.stage, entry.model, tokens_charged, time.monotonic())
 
     def settle(self, entry: Entry, completion: int) -> None:
         """Charge what only the answer shows, where the provider charges actual usage."""
-        if self.settings.charge == "actual":
+        if self.settings.charge == "actual" and not entry.batch:
             self.limits.settle(entry.stage, completion)
 
     def when_done(self, seconds: float) -> float:

@@ -30,6 +30,12 @@ def _positive(value: Any) -> float:
     return float(value)
 
 
+def _seconds(value: Any) -> float:
+    if not 0 <= float(value) < 1e9:
+        raise ValueError(f"{value!r} is no number of seconds")
+    return float(value)
+
+
 def _share(value: Any) -> float:
     if not 0 <= float(value) < 1:
         raise ValueError(f"{value!r} is no share from 0 up to 1")
@@ -118,7 +124,10 @@ class Settings:
     any_model: bool = _option(False, _flag, "every name is a model, as with local servers")
     context: int | None = _option(None, _count, "the context length of every chat model", "TOKENS")
     refuse: tuple[str, ...] = _option(
-        (), _each(str), "answer 400 to this parameter, or to json_schema, json_object; 404 to embeddings, chat", "WHAT"
+        (),
+        _each(str),
+        "answer 400 to this parameter, or to json_schema, json_object; 404 to embeddings, chat, batches",
+        "WHAT",
     )
 
     # limits
@@ -140,6 +149,12 @@ class Settings:
         None, dict, "by /__config only: headers to add or replace, nonsense included"
     )
     quota: float | None = _option(None, _positive, "429 insufficient_quota once the bill reaches this", "DOLLARS")
+
+    # the Batch API
+    batch_duration: str | float = _option(0.3, _distribution, "seconds that a Batch job takes", "S")
+    batch_latency: float = _option(0.0, _seconds, "seconds that replies about files and jobs take", "S")
+    batch_queue_tokens: float | None = _option(None, _positive, "prompt tokens a model in jobs that wait or run", "N")
+    batch_list_lag: float = _option(0.0, _seconds, "seconds until a new file or job shows in lists", "S")
 
     # faults and books
     faults: tuple[Fault, ...] = _option(
