@@ -1,42 +1,87 @@
-"""How near to a provider's limits the limiter runs, and what it costs: python -m tests.benchmarks.bench_limiter.
+"""How near to a provider's limits kg runs, what a server without limits is given, and what the limiter itself costs.
 
-The provider is simulated on a virtual clock, so that ten minutes take seconds.
+    python -m tests.benchmarks.bench_limiter [--only told|headers|silent|shared|knee|overhead|real ...]
+
+All but `real` run the limiter against the test server's own limits on a simulated clock, so that ten minutes take
+seconds. `real` runs `kg process` for a minute each against the test server, as a process of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import itertools
 import logging
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from core_engine.limits.charge import Charge, Size
+from core_engine.limits.knee import Knee
 from core_engine.limits.rate_limiter import Lane, RateLimiter
+from tests.benchmarks.corpus import made
+from tests.benchmarks.running import Table, kg, surroundings
+from tests.core_engine.limits.local_server import LocalServer
 from tests.core_engine.limits.provider import Provider
 from tests.core_engine.limits.virtual_time import run
+from tests.openai_server.fixture import Server, start
 
-LANE = Lane("chat", "https://models.example/v1", "m")
+CHAT = Lane("chat", "https://models.example/v1", "m")
+EMBEDDING = Lane("embedding", "https://models.example/v1", "e")
+_BEGIN = 1_000.0  # of the simulated clock
+
+Shapes = Callable[[], tuple[Size, int]]
+
+
+def batches(chunks: Callable[[], int]) -> Shapes:
+    """Requests as kg makes them: of so many chunks each, and the tokens of the reply to come, which vary."""
+    rng = random.Random(3)
+
+    def one() -> tuple[Size, int]:
+        count = chunks()
+        prompt = 1_200 + 290 * count
+        completion = round(270 * count * rng.lognormvariate(0, 0.25))
+        return Size(4 * prompt, round(prompt * rng.uniform(0.95, 1.05)), 280 * count, 1_200 * count + 2_000), completion
+
+    return one
+
+
+def even() -> Shapes:
+    return batches(lambda: 10)
+
+
+def uneven() -> Shapes:
+    """Single chunks and full batches, mixed."""
+    turn = itertools.count()
+    return batches(lambda: 15 if next(turn) % 10 == 0 else 1 + next(turn) % 4)
 
 
 async def drive(
-    provider: Provider, limiter: RateLimiter, sizes: Callable[[], int], seconds: float, workers: int, error: float = 0.2
+    provider: Provider, limiter: RateLimiter, shapes: Shapes, seconds: float, workers: int, *, embed: bool = False
 ) -> list[float]:
-    """Keep the workers busy for so long; the waits at the limiter. Refused requests are sent again."""
+    """Keep the workers busy for so long; how long requests waited at the limiter. Refused ones are sent again."""
     loop = asyncio.get_running_loop()
-    end, waits = loop.time() + seconds, []
-    rng = random.Random(7)
+    end, waits, charge, vectors = loop.time() + seconds, [], Charge(CHAT.endpoint), Charge(CHAT.endpoint, replies=False)
 
     async def work() -> None:
         while loop.time() < end:
-            actual = sizes()
+            size, completion = shapes()
             before = loop.time()
-            while not await provider.call(limiter, LANE, round(actual * rng.uniform(1 - error, 1 + error)), actual):
+            while not await provider.ask(limiter, CHAT, charge, size, completion):
                 before = loop.time()
             waits.append(max(loop.time() - before - provider.latency_s, 0))
 
+    async def work_on_embeddings() -> None:
+        while loop.time() < end:
+            while not await provider.ask(limiter, EMBEDDING, vectors, Size(80_000, 20_000), 0):
+                pass
+
     tasks = [asyncio.create_task(work()) for _ in range(workers)]
+    if embed:
+        tasks += [asyncio.create_task(work_on_embeddings()) for _ in range(2)]
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
@@ -44,85 +89,168 @@ async def drive(
     return waits
 
 
-def score(name: str, provider: Provider, limiter: RateLimiter, sizes: Callable[[], int], **options: float) -> None:
-    seconds = options.get("seconds", 60.0)
-    since = options.get("since", 0.0)
-    began = time.process_time()
-    waits = run(drive(provider, limiter, sizes, seconds, int(options.get("workers", 20)), options.get("error", 0.2)))
-    cpu = time.process_time() - began
-    counted = [at for at in provider.served_at if at >= 1_000 + since]
-    ideal = (seconds - since) / 60
-    share = max(
-        len(counted) / (provider.rpm * ideal),
-        provider.served_tokens * len(counted) / max(provider.served, 1) / (provider.tpm * ideal),
-    )
-    late = [at for at in provider.refused_at if at >= 1_000 + since]
+def score(
+    table: Table,
+    name: str,
+    provider: Provider,
+    limiter: RateLimiter,
+    shapes: Shapes,
+    *,
+    bar: float,
+    most_429: float,
+    seconds: float = 60.0,
+    since: float = 0.0,
+    workers: int = 40,
+    embed: bool = False,
+) -> None:
+    """A row: the share of the ideal that was served, refusals (a share of the calls where below 1), p99 against p50."""
+    waits = sorted(run(drive(provider, limiter, shapes, seconds, workers, embed=embed))) or [0.0]
+    counted = sum(at >= _BEGIN + since for at in provider.served_at)
+    minutes = (seconds - since) / 60 * (1 - provider.stolen)
+    tokens = provider.served_tokens * counted / max(provider.served, 1)
+    share = max(counted / ((provider.rpm or 1e12) * minutes), tokens / ((provider.tpm or 1e12) * minutes))
     total = provider.served + provider.refused
-    waits = sorted(waits) or [0.0]
-    print(
-        f"{name:44} {share:5.3f} of the limit, {provider.refused:4} x 429 of {total:5} ({len(late)} late), wait p50"
-        f" {statistics.median(waits):6.2f} s p99 {waits[int(len(waits) * 0.99)]:6.2f} s, {cpu / total * 1e6:5.0f} us CPU a call, simulation included"
-    )
+    refused = provider.refused / total if most_429 < 1 else float(provider.refused)
+    p50, p99 = statistics.median(waits), waits[int(len(waits) * 0.99)]
+    note = f"{total} calls, {provider.refused} x 429, wait p50 {p50:.2f} s p99 {p99:.2f} s"
+    table.at_least(name, share, bar, note=note)
+    if refused > most_429:
+        table.fact(f"{name}: 429s at most {most_429:g}", holds=False, note=f"{refused:g}")
+    interval = 60 * minutes / max(counted, 1)
+    if bar >= 0.97 and p99 > max(2 * p50, interval * workers):
+        table.fact(f"{name}: p99 wait at most twice p50", holds=False)
 
 
-def sizes(low: int, high: int) -> Callable[[], int]:
-    rng = random.Random(3)
-    return lambda: rng.randint(low, high)
+def told() -> None:
+    table = Table("limits told with --rpm and --tpm, 60 s, enforced by the second and by the minute")
+    for window, charge in itertools.product((1.0, 60.0), ("max", "actual")):
+        how = f"by the {'second' if window == 1 else 'minute'}, {charge}"
+        for bound, limits, shapes in (
+            ("requests", {"rpm": 600, "tpm": 600 * 30_000}, even()),
+            ("tokens", {"rpm": 6_000, "tpm": 3_000_000}, even()),
+            ("both, uneven batches", {"rpm": 600, "tpm": 4_000_000 if charge == "max" else 2_000_000}, uneven()),
+        ):
+            provider = Provider(**limits, window_s=window, charge=charge, headers=True)
+            score(table, f"{bound}; {how}", provider, RateLimiter(**limits), shapes, bar=0.97, most_429=0.5)
+        apart = Provider(600, 4e6, window_s=window, charge=charge, headers=True, embedding_rpm=100, embedding_tpm=1e6)
+        limiter = RateLimiter(rpm=600, tpm=4e6, embedding_rpm=100, embedding_tpm=1e6)
+        score(table, f"embeddings apart; {how}", apart, limiter, even(), bar=0.97, most_429=0.5, embed=True)
+        shared = Provider(600, 4e6, window_s=window, charge=charge, headers=True)
+        limiter = RateLimiter(rpm=600, tpm=4e6)
+        score(table, f"embeddings shared; {how}", shared, limiter, even(), bar=0.97, most_429=0.5, embed=True)
+    table.show()
 
 
-def uneven() -> Callable[[], int]:
-    """Nine small ones and a large one."""
-    small, large = sizes(300, 900), sizes(5_000, 7_000)
-    turn = itertools.count()
-    return lambda: large() if next(turn) % 10 == 0 else small()
+def headers() -> None:
+    table = Table("limits learned from the replies' headers, 60 s; at most one 429")
+    for window, charge in itertools.product((1.0, 60.0), ("max", "actual")):
+        how = f"by the {'second' if window == 1 else 'minute'}, {charge}"
+        for bound, tpm, shapes in (("requests", 18e6, even()), ("tokens", 3e6, even()), ("both, uneven", 4e6, uneven())):
+            provider = Provider(600, tpm, window_s=window, charge=charge, headers=True)
+            score(table, f"{bound}; {how}", provider, RateLimiter(), shapes, bar=0.93, most_429=1)
+    table.show()
 
 
-async def overhead(count: int, **limits: float) -> float:
+def silent() -> None:
+    table = Table("nobody tells the limits: ten minutes, the 3rd to the 10th scored; 429s below 1 % of the calls")
+    for window, charge in itertools.product((1.0, 60.0), ("max", "actual")):
+        how = f"by the {'second' if window == 1 else 'minute'}, {charge}"
+        for bound, tpm, shapes in (("requests", 18e6, even()), ("tokens", 3e6, even()), ("both, uneven", 4e6, uneven())):
+            provider = Provider(600, tpm, window_s=window, charge=charge)
+            score(
+                table, f"{bound}; {how}", provider, RateLimiter(), shapes, bar=0.85, most_429=0.01, seconds=600, since=120
+            )
+    table.show()
+
+
+def shared() -> None:
+    table = Table("a second client takes half, ten minutes; 429s below 1 %, share of the other half")
+    for window, told_by in itertools.product((1.0, 60.0), ("headers", "flags and headers", "flags", "nobody")):
+        limits = {"rpm": 600, "tpm": 18e6}
+        provider = Provider(**limits, window_s=window, headers="headers" in told_by, stolen=0.5)
+        limiter = RateLimiter(**(limits if "flags" in told_by else {}))
+        how = f"by the {'second' if window == 1 else 'minute'}, told by {told_by}"
+        score(table, how, provider, limiter, even(), bar=0.85, most_429=0.01, seconds=600)
+    table.show()
+
+
+def knee() -> None:
+    table = Table("a server without limits that works on K requests of 4 s at once; 800 requests")
+    for most, parallel, spread in itertools.product((20, 50), (2, 4, 8, 16), (0.0, 0.3)):
+        server, plain = LocalServer(parallel, spread=spread), LocalServer(parallel, spread=spread)
+        took = run(_with_knee(server, most))
+        ideal = run(plain.serve(None, most, 800))
+        level = statistics.mode(server.levels[400:])
+        waits = f"a reply takes {statistics.median(server.took[400:]):.0f} s for {statistics.median(plain.took[400:]):.0f}"
+        name = f"K {parallel}, at most {most}, spread {spread:g}: time against all at once"
+        table.at_most(name, took / ideal, 1.06, note=f"{level} at once, {waits}")
+    steady = LocalServer(1_000)
+    run(_with_knee(steady, 50))
+    table.fact("where a reply always takes as long, all 50 are used all the time", set(steady.levels) == {50})
+    table.show()
+
+
+async def _with_knee(server: LocalServer, most: int) -> float:
+    return await server.serve(Knee("host", most), most, 800)
+
+
+def overhead() -> None:
+    table = Table("the limiter's own cost, best of 15")
+    for name, limits in (("no limits", {}), ("requests and tokens limited", {"rpm": 1e9, "tpm": 1e12})):
+        best = min(asyncio.run(_overhead(5_000, **limits)) for _ in range(15))
+        table.at_most(f"a reservation and its settling, {name}", best, 10, "us")
+    table.show()
+
+
+async def _overhead(count: int, **limits: float) -> float:
     limiter = RateLimiter(**limits)
     began = time.perf_counter()
     for _ in range(count):
-        (await limiter.reserve(LANE, 4_000)).settle(3_900)
+        (await limiter.reserve(CHAT, 4_000)).settle(3_900)
     return (time.perf_counter() - began) / count * 1e6
 
 
+def real() -> None:
+    """`kg process` itself: the server's bill over the time from the first request to the last."""
+    table = Table("kg process against the test server, about a minute each")
+    with tempfile.TemporaryDirectory(prefix="kg-bench-") as folder, start(tokens="characters") as server:
+        for charge, per_second in itertools.product(("max", "actual"), (True, False)):
+            _real(table, Path(folder), server, charge, per_second=per_second)
+        _real(table, Path(folder), server, "max", per_second=False, flags=False)
+    table.show()
+
+
+def _real(
+    table: Table, folder: Path, server: Server, charge: str, *, per_second: bool, flags: bool = True
+) -> None:
+    rpm, tpm = 300, 3_000_000
+    # What is in the bucket at the start is served at once, by the minute: the run is long enough to tell it apart.
+    server.reset(tokens="characters", latency=1, rpm=rpm, tpm=tpm, per_second=per_second, charge=charge)
+    corpus = made(folder, 3_000)
+    home = folder / f"{charge}-{per_second}-{flags}"
+    home.mkdir()
+    words = ("--rpm", rpm, "--tpm", tpm) if flags else ()
+    env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
+    ran = kg("process", corpus.path, "--max-concurrent", 40, *words, folder=home, **env)
+    books, busy = server.books(), ran.report["throughput"]["first_request_to_last_commit_s"]
+    share = books["calls"] / (rpm * busy / 60)
+    how = f"{charge}, by the {'second' if per_second else 'minute'}, {'--rpm and --tpm' if flags else 'headers alone'}"
+    table.at_least(how, share, 0.97 if flags else 0.93, note=f"{books['calls']} calls in {busy:.0f} s")
+    table.at_most(f"{how}: 429s", books["rate_limited"], 0 if flags else 1)
+    table.fact(f"{how}: nothing lost", ran.report["chunks"]["written"] == ran.report["chunks"]["total"])
+
+
+PARTS = {f.__name__: f for f in (told, headers, silent, shared, knee, overhead, real)}
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="*", choices=list(PARTS), help="all of them where none is named")
+    chosen = parser.parse_args().only or list(PARTS)
+    print(surroundings())
     logging.disable()
-    for rpm in (100, 600, 6_000):
-        # enough workers that latency doesn't bind
-        workers = 20 if rpm < 1_000 else 120
-        limits = {"rpm": rpm, "tpm": rpm * 1_000}
-        score(
-            f"told, {rpm} rpm, requests bind",
-            Provider(**limits),
-            RateLimiter(**limits),
-            sizes(300, 700),
-            workers=workers,
-        )
-        score(
-            f"told, {rpm} rpm, tokens bind",
-            Provider(**limits),
-            RateLimiter(**limits),
-            sizes(1_500, 2_500),
-            workers=workers,
-        )
-        score(
-            f"told, {rpm} rpm, uneven, both bind", Provider(**limits), RateLimiter(**limits), uneven(), workers=workers
-        )
-    for window in (1.0, 60.0):
-        for name, make in (("requests", sizes(300, 700)), ("tokens", sizes(1_500, 2_500)), ("uneven", uneven())):
-            told = Provider(600, 600_000, window_s=window, headers=True)
-            score(f"headers only, bucket of {window:g} s, {name}", told, RateLimiter(), make)
-            silent = Provider(600, 600_000, window_s=window)
-            score(
-                f"silent, bucket of {window:g} s, {name}, min 3-10", silent, RateLimiter(), make, seconds=600, since=120
-            )
-        for headers in (True, False):
-            shared = Provider(600, 600_000, window_s=window, headers=headers, stolen=0.5)
-            said = "headers" if headers else "silent"
-            score(f"{said}, half stolen, bucket of {window:g} s", shared, RateLimiter(), sizes(300, 700), seconds=600)
-    for name, limits in (("no limits", {}), ("requests and tokens limited", {"rpm": 1e9, "tpm": 1e12})):
-        best = min(asyncio.run(overhead(5_000, **limits)) for _ in range(9))
-        print(f"{name:44} {best:.1f} us a reservation and its settling")
+    for name in chosen:
+        PARTS[name]()
 
 
 if __name__ == "__main__":

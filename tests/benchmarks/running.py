@@ -154,6 +154,11 @@ class Table:
         limit = "" if bar is None else f"<= {bar:g} {unit}".strip()
         self.rows.append((figure + (f" ({note})" if note else ""), f"{said} {unit}".strip(), limit, met))
 
+    def at_least(self, figure: str, value: float, bar: float, note: str = "") -> None:
+        """A figure that should not be below its bar."""
+        met = "met" if value >= bar else "NOT MET"
+        self.rows.append((figure + (f" ({note})" if note else ""), f"{value:,.3g}", f">= {bar:g}", met))
+
     def fact(self, figure: str, holds: bool, note: str = "") -> None:
         """Something that should be so."""
         self.rows.append((figure + (f" ({note})" if note else ""), "yes" if holds else "no", "yes", _MET[holds]))

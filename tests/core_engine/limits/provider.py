@@ -1,4 +1,4 @@
-"""A provider with rate limits, simulated on the event loop's clock."""
+"""A provider with rate limits on the event loop's clock: the test server's own limits, without the server."""
 
 from __future__ import annotations
 
@@ -6,46 +6,32 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
+from core_engine.limits.charge import Charge, Size
 from core_engine.limits.rate_limiter import Lane, RateLimiter
-
-
-@dataclass
-class Level:
-    """A bucket that holds `capacity` and refills at `per_minute`."""
-
-    per_minute: float
-    capacity: float
-    left: float = -1.0
-    at: float = 0.0
-
-    stolen: float = 0.0
-
-    def refill(self, now: float) -> None:
-        if self.left < 0 and self.at == 0:
-            self.left, self.at = self.capacity, now
-        self.left = min(self.capacity, self.left + (now - self.at) * self.per_minute * (1 - self.stolen) / 60)
-        self.at = now
-
-    @property
-    def reset_s(self) -> float:
-        return (self.capacity - self.left) * 60 / self.per_minute
+from tests.openai_server.errors import ApiError
+from tests.openai_server.limits import Limits
+from tests.openai_server.settings import Settings
 
 
 @dataclass
 class Provider:
     """Refuses what its limits don't hold.
 
-    `window_s`: over how many seconds it counts a minute's limit. `stolen`: the share that another client takes all the
-    time, of what there is.
+    `window_s`: whether a minute's limit is enforced by the second (1) or by the minute (60). `stolen`: the share that
+    another client takes all the time. `charge`: `max` takes a request's output ceiling when it comes, `actual` its
+    prompt then and its reply when that is written.
     """
 
-    rpm: float
-    tpm: float
+    rpm: float | None
+    tpm: float | None
     window_s: float = 1.0
     headers: bool = False
     latency_s: float = 0.5
     jitter_s: float = 0.01
     stolen: float = 0.0
+    charge: str = "max"
+    embedding_rpm: float | None = None
+    embedding_tpm: float | None = None
     seed: int = 1
     served: int = 0
     served_tokens: int = 0
@@ -55,43 +41,67 @@ class Provider:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.requests = Level(self.rpm, max(self.rpm * self.window_s / 60, 1), stolen=self.stolen)
-        self.tokens = Level(self.tpm, self.tpm * self.window_s / 60, stolen=self.stolen)
+        self._settings = Settings(
+            rpm=self.rpm,
+            tpm=self.tpm,
+            embedding_rpm=self.embedding_rpm,
+            embedding_tpm=self.embedding_tpm,
+            per_second=self.window_s == 1,
+            steal=self.stolen,
+            ratelimit_headers=self.headers,
+        )
+        self._limits: Limits | None = None
 
-    def admit(self, tokens: int) -> bool:
-        """A request larger than the window passes when the window is (nearly) full, and leaves a debt."""
+    def admit(self, tokens: int, stage: str = "chat") -> ApiError | None:
+        """The refusal, if it is one."""
         now = asyncio.get_running_loop().time()
-        self.requests.refill(now)
-        self.tokens.refill(now)
-        if self.requests.left < 1 or self.tokens.left < min(tokens, self.tokens.capacity * 0.95):
+        self._limits = self._limits or Limits(self._settings, now)
+        try:
+            self._limits.admit(stage, "m", tokens, now)
+        except ApiError as refusal:
             self.refused += 1
             self.refused_at.append(now)
-            return False
-        self.requests.left -= 1
-        self.tokens.left -= tokens
+            return refusal
         self.served += 1
         self.served_tokens += tokens
         self.served_at.append(now)
-        return True
+        return None
 
-    def told(self) -> dict[str, str]:
-        if not self.headers:
-            return {}
-        told = {}
-        for unit, level in (("requests", self.requests), ("tokens", self.tokens)):
-            told[f"x-ratelimit-limit-{unit}"] = f"{level.per_minute:.0f}"
-            told[f"x-ratelimit-remaining-{unit}"] = f"{max(level.left, 0):.0f}"
-            told[f"x-ratelimit-reset-{unit}"] = f"{level.reset_s:.3f}s"
-        return told
+    def told(self, stage: str = "chat") -> dict[str, str]:
+        return dict(self._limits.headers(stage)) if self._limits else {}
 
     async def call(self, limiter: RateLimiter, lane: Lane, estimate: int, actual: int) -> bool:
-        """One request through the limiter, as a client makes it; False when it was refused."""
+        """One request through the limiter, whose tokens it has to guess; False when it was refused."""
         reservation = await limiter.reserve(lane, estimate)
         await asyncio.sleep(self.random.uniform(0, self.jitter_s))
-        admitted, told = self.admit(actual), self.told()
-        await asyncio.sleep(self.latency_s * self.random.uniform(0.5, 1.5) if admitted else 0.02)
+        refusal, told = self.admit(actual), self.told()
+        await self._reply(refusal)
         limiter.observe(lane, told)
-        if not admitted:
+        if refusal:
             limiter.pause(lane, 1.0, "429")
-        reservation.settle(actual if admitted else None)
-        return admitted
+        reservation.settle(None if refusal else actual)
+        return refusal is None
+
+    async def ask(self, limiter: RateLimiter, lane: Lane, charge: Charge, size: Size, completion: int) -> bool:
+        """One request as the asker makes it, which has to find out how this provider counts; False when refused."""
+        stage = "chat" if lane.stage == "chat" else "embeddings"
+        reservation = await limiter.reserve(lane, charge.amount(size))
+        await asyncio.sleep(self.random.uniform(0, self.jitter_s))
+        whole = self.charge == "max" and size.ceiling
+        refusal = self.admit(size.at_ceiling if whole else size.prompt, stage)
+        if not refusal and not whole and self._limits:
+            self._limits.settle(stage, completion)
+            self.served_tokens += completion
+        told = self.told(stage)
+        await self._reply(refusal)
+        limiter.observe(lane, told)
+        if refusal:
+            charge.refused(refusal.message, size)
+            limiter.pause(lane, float(dict(refusal.headers).get("retry-after-ms", "1000")) / 1000, "429")
+        else:
+            charge.replied(told, size)
+        reservation.settle(None if refusal else charge.to_settle(size.prompt + completion))
+        return refusal is None
+
+    async def _reply(self, refusal: ApiError | None) -> None:
+        await asyncio.sleep(0.02 if refusal else self.latency_s * self.random.uniform(0.5, 1.5))
