@@ -15,7 +15,8 @@ from core_engine.limits.recent import Recent
 log = logging.getLogger(__name__)
 
 _BURST_S = 0.5
-_CREDIT_S = 5.0
+_CREDIT_S = 0.25
+_LATE_S = 0.03  # by how much one request's way to the provider may be shorter than another's
 _SLOWEST = 0.05
 _LATELY_S = 10
 _TRUST = 0.9
@@ -60,9 +61,13 @@ class Gate:
         """Wait until the amount may pass. In slices, so that one larger than the drip holds passes too."""
         left = amount
         self._largest = max(self._largest, amount)
+        rate = self.rate()
+        if rate is not None and amount > rate / 60 and self.unit == "tokens":
+            # A provider that counts by the second lets this one pass on a full bucket only: not a moment too early.
+            left += rate / 60 * _LATE_S
         try:
-            while (now := self._current_drip()) is not None:
-                drip, speed = now
+            while rate is not None:
+                drip, speed = self._current_drip(rate)
                 left -= self._balance
                 self._balance = max(-left, 0.0)
                 if left <= 0:
@@ -70,8 +75,9 @@ class Gate:
                 part = min(left, drip.max_rate * speed)
                 await drip.acquire(min(part / speed, drip.max_rate))  # the quotient may be a hair too large
                 left -= part
+                rate = self.rate() if left > 0 else None
         except BaseException:
-            self._balance += amount - left
+            self._balance += max(amount - left, 0.0)
             raise
         self._recent.add(amount, self._time())
 
@@ -88,8 +94,8 @@ class Gate:
     def _enter(self, difference: float) -> None:
         rate = self.rate()
         if rate is not None:
-            # Credit is spent at once: no more of it than a burst of a few seconds. Debt is waited for: no more of it
-            # than a minute, whatever usage a reply claims.
+            # Credit is spent at once: no more of it than a provider that counts by the second takes. Debt is waited
+            # for: no more of it than a minute, whatever usage a reply claims.
             credit = max(rate / 60 * _CREDIT_S, self._largest)
             self._balance = min(max(self._balance + difference, -rate), credit)
 
@@ -103,16 +109,13 @@ class Gate:
             return self.limit
         return pace
 
-    def _current_drip(self) -> tuple[AsyncLimiter, float] | None:
+    def _current_drip(self, rate: float) -> tuple[AsyncLimiter, float]:
         """The drip, and by how much faster than it one may go now (slower: below 1)."""
-        rate = self.rate()
-        if rate is None:
-            return None
         if self._drip is None or not 0.5 < rate / self._drip_rate < 2:
             # aiolimiter's rate is fixed when it is made, and a new one is empty: without the debt, each change of the
             # limit would be a burst. So small changes only change the speed.
             burst = max(1.0, rate / 60 * _BURST_S)
-            if self._drip is not None:
+            if self._drip is not None or self._pace is not None:
                 self._balance -= burst
             self._drip, self._drip_rate = AsyncLimiter(burst, burst * 60 / rate), rate
         if self._slowed < 1 and self._time() >= self._slowed_until:

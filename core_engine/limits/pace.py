@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _CUT = 0.1
 _PLATEAU_S = 60.0
+_GAP_S = 60.0
 
 
 class Pace:
@@ -13,13 +14,15 @@ class Pace:
     most of the time is spent, then steeper upwards, in case the limit has risen.
     """
 
-    __slots__ = ("_peak", "_since")
+    __slots__ = ("_last", "_peak", "_since")
 
     def __init__(self, peak: float, now: float) -> None:
         self._peak = peak
-        self._since = now
+        self._since = self._last = now
 
     def rate(self, now: float) -> float:
-        """Units a minute to run at now."""
+        """Units a minute to run at now. Time in which nobody asked (a machine that slept) proves nothing, and is left out."""
+        self._since += max(now - self._last - _GAP_S, 0.0)
+        self._last = max(self._last, now)
         x = max(now - self._since, 0.0) / _PLATEAU_S
         return self._peak * (1 + _CUT * (x - 1) ** 3)

@@ -151,7 +151,10 @@ class RateLimiter:
         way, now = self._way(lane), self._clock()
         bucket, gates = way.bucket, way.gates
         bucket.answered.set()
-        resume_at = now + (seconds if 0 < seconds < math.inf else 0.0)
+        seconds = seconds if 0 < seconds < math.inf else 0.0
+        if not any(gate.limit for gate in gates):
+            seconds = max(seconds, _WAVE_S)  # what to slow down to isn't known: let the wave roll out first
+        resume_at = now + seconds
         again = now < bucket.wave_until
         if not again:
             bucket.wave_until = max(resume_at, now + _WAVE_S)  # those already under way may be refused too

@@ -131,8 +131,8 @@ def test_over_reserved_tokens_are_credit_and_under_reserved_ones_debt():
         return waits
 
     first, full, credited, indebted, last = run(main())
-    assert (full, credited) == (pytest.approx(2, abs=0.01), pytest.approx(0, abs=0.01))
-    assert (indebted, last) == (pytest.approx(4, abs=0.5), pytest.approx(2, abs=0.01))
+    assert (full, credited) == (pytest.approx(2, abs=0.05), pytest.approx(0, abs=0.05))
+    assert (indebted, last) == (pytest.approx(4, abs=0.5), pytest.approx(2, abs=0.05))
     assert first < full
 
 
@@ -162,7 +162,7 @@ def test_an_unsettled_or_unknown_charge_keeps_the_reservation():
         (await limiter.reserve(CHAT, 2_000)).settle(-5)
         return (await limiter.reserve(CHAT, 2_000)).waited_s
 
-    assert run(main()) == pytest.approx(2, abs=0.01)
+    assert run(main()) == pytest.approx(2, abs=0.05)
 
 
 def test_cancelled_waits_give_back_what_they_had_taken_and_keep_the_order():
@@ -400,3 +400,46 @@ def test_any_mix_of_limits_headers_and_refusals_lets_every_request_through_in_th
         await asyncio.wait_for(asyncio.gather(*(ask() for _ in range(100))), 24 * 3_600)
 
     run(main())
+
+
+def test_a_clock_that_jumps_an_hour_ahead_lets_no_burst_through_a_felt_out_limit():
+    async def main():
+        limiter = RateLimiter()
+        for _ in range(100):
+            (await limiter.reserve(CHAT, 10)).settle(10)
+            await asyncio.sleep(0.1)
+        limiter.pause(CHAT, 1.0, "429")
+        await limiter.reserve(CHAT, 10)
+        await asyncio.sleep(3_600)
+        began = now()
+        for _ in range(100):
+            await limiter.reserve(CHAT, 10)
+        return now() - began
+
+    assert run(main()) >= 8
+
+
+def test_a_limit_in_headers_above_the_users_changes_nothing_and_one_below_holds():
+    async def main(told):
+        limiter = RateLimiter(rpm=600)
+        limiter.observe(CHAT, {"x-ratelimit-limit-requests": told})
+        await limiter.reserve(CHAT, 10)
+        began = now()
+        for _ in range(20):
+            await limiter.reserve(CHAT, 10)
+        return now() - began
+
+    assert run(main("1000000")) == pytest.approx(1.5, abs=0.6)
+    assert run(main("60")) == pytest.approx(20, abs=1.5)
+
+
+def test_a_server_that_refuses_below_the_limit_it_tells_is_believed_by_its_refusals():
+    provider = Provider(300, 600_000, window_s=1)
+
+    async def lied_to():
+        limiter = RateLimiter(rpm=3_000, tpm=1e9)
+        await drive(provider, limiter, [500], seconds=300)
+
+    run(lied_to())
+    assert provider.refused / provider.served < 0.05
+    assert provider.served / 1_500 >= 0.85
