@@ -11,9 +11,8 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from tests.benchmarks.corpus import Corpus, chunks, raw_texts, vocabulary
+from tests.benchmarks.corpus import Corpus, chunks, counter, raw_texts, vocabulary
 from tests.benchmarks.running import Ran, Table, import_mb, kg, surroundings
 from tests.openai_server.fixture import Server, start
 
@@ -76,7 +75,7 @@ def tokens(folder: Path, corpus: Corpus) -> None:
             "process", corpus.path, *_MODEL, "-w", "tokens", "--vector-store", "none", folder=folder, **_env(server)
         )
         bodies = [each["body"] for each in server.requests() if "chat" in each["path"]]
-    count = _counter(exact=cache is not None)
+    count = counter(cache)
     raw = sum(map(count, raw_texts(corpus)))
     said = ran.report["tokens"]
     static = {str(body["messages"][0]["content"]) for body in bodies}
@@ -104,15 +103,6 @@ def _rerun(table: Table, again: Ran) -> None:
 
 def _env(server: Server) -> dict[str, str]:
     return {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
-
-
-def _counter(*, exact: bool) -> Any:
-    if not exact:
-        return lambda text: (len(text) + 3) // 4
-    import tiktoken
-
-    encode = tiktoken.get_encoding("o200k_base").encode_ordinary
-    return lambda text: len(encode(text))
 
 
 PARTS = {"offline": offline, "model": model, "tokens": tokens}
