@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 
 from core_engine.kg.rules import words as w
+from core_engine.kg.rules.given_names import GIVEN
 
 PERSON = "Person"
 ORGANIZATION = "Organization"
 PLACE = "Place"
 ROLE = "Role"
 ENTITY = "Entity"
+
+_LONGEST_NAME = 4  # words
+# A capital and small letters ("O'Brien", "McGrew", "Garcia-Alarcon"), an initial, or what stands between them ("van").
+_NAME = re.compile(
+    r"(?:[^\W\d_a-z][^\W\d_]*[^\W\d_A-Z](?:['\u2019-]?[^\W\d_]+)*|[^\W\d_a-z]['\u2019][^\W\d_]+|[A-Z]\.?|van|von|der|den|de|del|della|da|dos|di|la|bin|Jr\.?|Sr\.?)"
+)
 
 
 def kind(name: str, speakers: Collection[str]) -> str:
@@ -27,4 +35,12 @@ def kind(name: str, speakers: Collection[str]) -> str:
             return ORGANIZATION
         if tokens[-1] in w.PLACE_LAST:
             return PLACE
+        if _is_full_name(name, tokens):
+            return PERSON
     return ENTITY
+
+
+def _is_full_name(name: str, tokens: Sequence[str]) -> bool:
+    if tokens[0] not in GIVEN or len(tokens) > _LONGEST_NAME or tokens[-1] in w.NO_SURNAMES:
+        return False
+    return all(_NAME.fullmatch(word) for word in name.split())

@@ -111,6 +111,16 @@ ORGANIZATION_LAST = _words("""
 # "X for Y" is one name only with these.
 FOR_HEADS = _words("department ministry office centre center institute foundation council campaign school society bank")
 ORGANIZATION_FIRST = _words("bank university ministry department institute council college")
+# "Morgan Stanley" is no person, and neither is what somebody gave a name to.
+NO_SURNAMES = ORGANIZATION_LAST | _words("""
+    airlines airport arena award awards bay beach bridge brothers building business capital castle cathedral center
+    centre chapel church city competition cup day days drive electronics endeavor energy falls family fellowship field foods forest foundation games
+    garden gardens global hall health highway hill hills hospital hotel house industries international island islands lake law
+    library lodge mall media memorial mill mills motors mountain museum network park partners place plan plaza
+    point press prize program project property range records report research reservoir ridge river road school schwab show
+    sons square stadium stage stanley station store street studio studios system systems team theater theatre tower town
+    trail trophy trust valley village way woods
+""")
 PLACE_LAST = _words("street avenue river island islands county lake mountains bay peninsula province")
 PLACES = _words("""
     Africa Alabama Alaska Alberta America Antarctica Argentina Arizona Arkansas Asia Australia Austria Bangladesh

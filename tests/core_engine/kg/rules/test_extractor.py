@@ -174,7 +174,7 @@ def test_types_are_told_only_where_they_are_sure():
 
 
 def test_whoever_speaks_anywhere_in_the_workspace_is_a_person_everywhere():
-    one, other = scan(turns("we hired Ann Lee, you know")), scan(turns(("Ann Lee", "hello there")))
+    one, other = scan(turns("we hired Quill Marsh, you know")), scan(turns(("Quill Marsh", "hello there")))
     casing = Casing()
     casing.add(one)
     assert [m.type for m in read(one, casing).mentions] == ["Entity"]
