@@ -361,6 +361,7 @@ def _report(
         settings=settings.shown(),
         parts=names,
         limits=parts.limiter.snapshot(),
+        history=parts.limiter.history(),
         stepped_down=parts.stepped_down(),
         warnings=parts.deriver.warnings,
         forecast=parts.forecast.said() if parts.budget else {},

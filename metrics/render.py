@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from metrics.minutes import in_words
+
 Report = Mapping[str, Any]
 
 _ENDINGS = {
@@ -29,6 +31,8 @@ def summary(report: Report) -> str:
     ]
     if report["calls"]["chat"] or report["calls"]["embedding"]:
         lines.append(_row("speed", _speed(report)))
+        if said := in_words(report.get("minutes", ())):
+            lines.append(_row("limit", said))
         if said := _estimate(report):
             lines.append(_row("estimate", said))
     if nothing_to_do(report):

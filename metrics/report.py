@@ -15,6 +15,7 @@ import orjson
 
 from core_engine.ledger import batches, documents, questions
 from core_engine.ledger.values import DEAD
+from core_engine.limits.history import History
 from core_engine.limits.rate_limiter import BucketState
 from core_engine.ports import Pricer
 from core_engine.progress import Progress, Trouble
@@ -22,6 +23,7 @@ from core_engine.projector import Projection, Written
 from core_engine.session import Outcome
 from core_engine.types import Usage
 from metrics.estimate import against_bill
+from metrics.minutes import minutes
 from metrics.percentiles import summary
 
 SCHEMA = "kg.report/1"
@@ -45,6 +47,7 @@ class Surroundings:
     forecast: Mapping[str, Any] = field(default_factory=dict)
     budget: Sequence[Mapping[str, Any]] = ()
     refused: Mapping[str, Any] | None = None
+    history: History = field(default_factory=History)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         },
         "throughput": _throughput(calls, chunks, progress, about.limits, wall),
         "limits": [_limit(state) for state in about.limits],
+        "minutes": minutes(db, outcome.run, about.history),
         "stepped_down": dict(about.stepped_down),
         "stages": _stages(calls, progress, projection),
         "graph": _graph(db, projection),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aiolimiter import AsyncLimiter
 
 from core_engine.limits.headers import Told
+from core_engine.limits.history import Minute
 from core_engine.limits.pace import Pace
 from core_engine.limits.recent import Recent
 
@@ -51,6 +52,7 @@ class Gate:
         self._pace: Pace | None = None
         self._passed = 0.0
         self._recent = Recent()
+        self.minutes: dict[int, Minute] = {}
 
     def __repr__(self) -> str:
         return f"<Gate {self.bucket}: {self.rate()} {self.unit} a minute, balance {self._balance:.0f}>"
@@ -79,16 +81,23 @@ class Gate:
         except BaseException:
             self._balance += max(amount - left, 0.0)
             raise
-        self._recent.add(amount, self._time())
+        now = self._time()
+        self._recent.add(amount, now)
+        minute = self._minute(now)
+        minute.passed += amount
+        minute.limit = self.rate()
 
     def give_back(self, amount: float) -> None:
         """Undo a `take` whose request was not sent."""
-        self._recent.add(-amount, self._time())
+        now = self._time()
+        self._recent.add(-amount, now)
+        self._minute(now).passed -= amount
         self._enter(amount)
 
     def settle(self, reserved: float, charged: float) -> None:
         """Enter the difference to what the provider charged: credit or debt of the requests to come."""
         self._proven = max(self._proven, charged)
+        self._minute(self._time()).passed += charged - reserved
         self._enter(reserved - charged)
 
     def _enter(self, difference: float) -> None:
@@ -130,6 +139,9 @@ class Gate:
         if said.limit is not None and said.limit != self.limit and said.limit >= self._proven:
             log.info("%s: the provider's limit is %g %s a minute", self.bucket, said.limit, self.unit)
             self.limit = said.limit
+        if said.remaining is not None and self.limit:
+            minute, left = self._minute(self._time()), said.remaining / self.limit
+            minute.least_left = left if minute.least_left is None else min(left, minute.least_left)
         if said.remaining is None or not said.reset_s or self.limit is None:
             return
         # What is left, spread over the time until it is whole again, is the rate to run at: true for windows and for
@@ -159,6 +171,12 @@ class Gate:
             through = min(max(through, before * trust), before)
         if through > 0:
             self._pace = Pace(through, resume_at)
+
+    def _minute(self, now: float) -> Minute:
+        number = int(now // 60)
+        if (minute := self.minutes.get(number)) is None:
+            minute = self.minutes[number] = Minute()
+        return minute
 
     def used(self) -> float:
         """Units let through in the last minute."""

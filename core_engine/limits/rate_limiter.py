@@ -8,13 +8,14 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
 from core_engine.errors import RequestTooLarge, SettingsError
 from core_engine.limits.gate import Gate
 from core_engine.limits.headers import told
+from core_engine.limits.history import History, Used
 
 log = logging.getLogger(__name__)
 
@@ -175,10 +176,26 @@ class RateLimiter:
 
     def snapshot(self) -> list[BucketState]:
         """All limits as they stand: the user's first, then each bucket that was used."""
+        now = self._clock()
+        return [_state(gate, now) for gate in self._gates()]
+
+    def history(self) -> History:
+        """Each minute of the run in which something passed, by the limit that was used most."""
+        minutes: dict[int, Used] = {}
+        left: dict[int, float] = {}
+        for gate in self._gates():
+            for number, minute in gate.minutes.items():
+                if minute.least_left is not None:
+                    left[number] = min(minute.least_left, left.get(number, 1.0))
+                if minute.limit and (number not in minutes or minute.share > minutes[number].share):
+                    minutes[number] = Used(minute.share, f"{gate.unit} ({gate.bucket})")
+        minutes = {number: replace(used, least_left=left.get(number)) for number, used in minutes.items()}
+        return History(time.time() - self._clock(), minutes)
+
+    def _gates(self) -> list[Gate]:
         gates = dict.fromkeys(gate for chain in self._users.values() for gate in chain)
         gates.update(dict.fromkeys(gate for bucket in self._buckets.values() for gate in bucket.gates))
-        now = self._clock()
-        return [_state(gate, now) for gate in gates]
+        return list(gates)
 
     async def _pass(self, gates: Sequence[Gate], tokens: int, at: int = 0) -> None:
         if at == len(gates):

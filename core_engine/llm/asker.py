@@ -41,6 +41,7 @@ T = TypeVar("T", ChatReply, EmbeddingReply)
 _FIRST_PAUSE_S = 0.5
 _LONGEST_LIMITED_S = 600.0  # how long a service may turn everybody away for the rate limit
 _LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the number of tries
+_LEAST_PATIENCE_S = 5.0  # with an outage, when nothing is tried again: that so many fail may still be chance
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
 _AROUND = 500  # tokens that a provider may put around our text: marks between messages, a date
 ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
@@ -102,7 +103,9 @@ class Asker:
         end = client.endpoint
         self._lane = Lane("chat" if stage == "extract" else "embedding", end.label, end.model)
         self._charge = Charge(end.label, replies=stage == "extract")
-        self._outage = Outage(end.label, office.retries * LONGEST_PAUSE_S, office.rng, office.stop.waiting)
+        self._outage = Outage(
+            end.label, max(office.retries * LONGEST_PAUSE_S, _LEAST_PATIENCE_S), office.rng, office.stop.waiting
+        )
         self._knee = Knee(end.label, office.max_concurrent, office.stop.waiting)
         self._limited_since: float | None = None  # with no answer since
         self._first = asyncio.Lock()

@@ -127,15 +127,15 @@ def test_a_cancelled_try_leaves_the_turn_to_the_next():
 
 
 def test_an_outage_in_mid_run_ends_it_after_few_requests_and_the_next_run_goes_on(openai_server, tmp_path):
-    write_meetings(tmp_path / "t", 6)
-    server = openai_server(faults=[{"kind": "http500", "match": f"In meeting {n}"} for n in range(1, 6)])
+    write_meetings(tmp_path / "t", 16)
+    server = openai_server(faults=[{"kind": "http500", "match": f"In meeting {n}"} for n in range(1, 16)])
     kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="x")
     ran = kg("process", *FAST, "--retries", 0, "--json")
     report, chunks = ran.report, ran.report["chunks"]
     assert ran.code == 5
     assert chunks["written"] > 0
-    assert chunks["pending"] == chunks["total"] - chunks["written"] > 10
-    assert report["calls"]["failed"] <= 2 * 6
+    assert chunks["pending"] == chunks["total"] - chunks["written"] > 30
+    assert report["calls"]["failed"] <= 20
     assert "no answer to anybody" in report["ended"]
     server.configure(faults=[])
     again = kg.process(*FAST)
@@ -149,5 +149,5 @@ def test_an_outage_that_passes_costs_a_pause_and_no_chunk(openai_server, tmp_pat
     kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="x")
     ran = kg("process", *FAST, "--retries", 5, "--json")
     assert ran.code == 0
-    assert ran.report["calls"]["failed"] == 9 + 1  # and one for the temperature
+    assert ran.report["calls"]["failed"] in {9, 10}  # and perhaps one for the temperature
     assert ran.report["chunks"]["written"] == ran.report["chunks"]["total"]
