@@ -16,6 +16,7 @@ from core_engine.errors import KGError, ModelError, SettingsError
 from core_engine.ledger import batches
 from core_engine.ledger.batches import ABANDONED, PENDING, SUBMITTED, Job
 from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.lock import RunLock
 from core_engine.ledger.looking import looking
 from core_engine.settings import Settings
 
@@ -75,6 +76,23 @@ def cancel(
         show.json_out([{"job": job.id, "batch": job.batch, "status": status} for job, status in states])
     else:
         show.out("\n".join(f"{job.id}  {status}" for job, status in states) or "no Batch jobs are pending")
+
+
+@group.command()
+def forget(
+    jobs: Annotated[list[str], typer.Argument(help="Ids of jobs, or their beginnings.")],
+    workspace: options.Workspace = None,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Give up jobs that can't be reached any more. Their chunks are asked, and paid for, again."""
+    settings = existing(settings_of(locals(), config))
+    with RunLock(settings.lock_path), Ledger(settings.ledger_path) as ledger:
+        with ledger.reading() as db:
+            chosen = _chosen(batches.pending(db), jobs)
+        for job in chosen:
+            ledger.write(batches.forget, job, time.time())
+    show.out("\n".join(f"{job.id}  given up: its {job.questions:,} questions are open again" for job in chosen))
 
 
 def _chosen(pending: Sequence[Job], names: Sequence[str]) -> list[Job]:

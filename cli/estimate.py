@@ -20,6 +20,8 @@ from metrics.render import dollars_in_words
 
 app = typer.Typer(add_completion=False)
 
+_WINDOW_S = 86_400.0  # within which the Batch API answers
+
 
 @app.command("estimate", no_args_is_help=True)
 def estimate_command(
@@ -69,13 +71,18 @@ def planned(settings: Settings, what: Plan) -> dict[str, Any]:
         forecast, counted_by = forecast_of(settings, asked, prompt, prices_of(settings), exact=True)
         for batch in Planner(ledger, "dry", what, asked, progress).batches():
             forecast.tally.add(batch)
-    return forecast.said() | {
-        "total_chunks": progress.chunks,
-        "reused": progress.reused,
-        "documents": progress.documents["seen"],
-        "unreadable": [{"where": t.where, "reason": t.reason} for t in progress.unreadable],
-        "counted_by": counted_by,
-    }
+    window = {"seconds": _WINDOW_S, "bound_by": "the Batch API's window, at most"} if settings.batch_api else {}
+    return (
+        forecast.said()
+        | window
+        | {
+            "total_chunks": progress.chunks,
+            "reused": progress.reused,
+            "documents": progress.documents["seen"],
+            "unreadable": [{"where": t.where, "reason": t.reason} for t in progress.unreadable],
+            "counted_by": counted_by,
+        }
+    )
 
 
 def _in_words(said: dict[str, Any]) -> str:

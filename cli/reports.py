@@ -12,7 +12,7 @@ import typer
 from cli import options, show
 from cli.workspace import existing, settings_of
 from core_engine.errors import SettingsError
-from core_engine.ledger import overview, runs
+from core_engine.ledger import batches, overview, runs
 from core_engine.ledger.lock import is_held
 from core_engine.ledger.looking import looking
 from core_engine.ledger.runs import RunRow
@@ -172,6 +172,7 @@ def _stand(db: sqlite3.Connection, settings: Settings, held: str) -> dict[str, A
         "answers": answers,
         "mixed": max(ways) > 1,
         "spent_usd": overview.spending(db),
+        "batch_jobs": len(batches.pending(db)),
         "stores": overview.known_stores(db),
     }
 
@@ -225,6 +226,8 @@ def _in_words(said: dict[str, Any]) -> list[str]:
         _row("documents", f"{said['documents']:,}"),
         _row("chunks", f"{chunks.total:,}: {chunks.answered:,} answered, {chunks.open:,} open, {chunks.dead:,} dead"),
     ]
+    if said["batch_jobs"]:
+        lines.append(_row("", f"{said['batch_jobs']:,} Batch jobs pending: `kg batches` lists them"))
     if chunks.dead:
         lines.append(_row("", "`kg dead-letters` shows what failed for good, `kg retry` asks again"))
     for answer in said["answers"]:

@@ -54,7 +54,8 @@ def nothing_to_do(report: Report) -> bool:
     """The run found everything answered and written."""
     bought = report["calls"]["chat"] + report["calls"]["embedding"]
     wrote = report["graph"]["units_written"] + report["graph"]["units_deleted"] + _points(report)
-    return not bought and not wrote and report["exit_code"] == 0 and report["chunks"]["total"] > 0
+    chunks = report["chunks"]
+    return not bought and not wrote and report["exit_code"] == 0 and chunks["total"] > 0 and not chunks["pending"]
 
 
 def _points(report: Report) -> int:

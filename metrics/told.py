@@ -67,7 +67,7 @@ def _chat(db: sqlite3.Connection, told: Told, model: str, spec: int | None) -> T
         completion=mean,
         completion_error=error + _DRIFT * mean,
         cached_a_call=row["cached"] / max(row["replies"] - row["runs"], 1),
-        latency_s=row["seconds"] / row["replies"],
+        latency_s=row["seconds"] / row["replies"] or _FIRST_LATENCY_S,  # lines of Batch jobs have none
     )
 
 

@@ -165,7 +165,7 @@ class Collector:
         free = state.status in {"expired", "cancelled"}
         kind = f"batch_{state.status}" if free else "batch_missing"
         said = PassingFailure(f"the Batch job is {state.status}, and has no result of this line", kind=kind)
-        lost = self._failed(asked, said, PASSING if state.status == "completed" else UNTRIED)
+        lost = self._failed(asked, said, UNTRIED if free else PASSING)
         return lost if free else replace(lost, call=replace(lost.call, cost=None))
 
     def _price(self, call: LLMCall, usage: Usage) -> Decimal | None:

@@ -86,6 +86,7 @@ class BatchRun:
         self._looks = 0
         self._seen = False
         self._proven = False
+        self._strangers: set[str] = set()
         self._cancelled = False
         self._cancelled_before: set[str] = set()
         self.ending = Ending()
@@ -226,7 +227,7 @@ class BatchRun:
     def _jobs(self) -> list[Job]:
         """Pending jobs of our endpoints. What went to another endpoint is left to a run that names it."""
         with self._ledger.reading() as db:
-            return [job for job in batches.pending(db) if self._stage_of(job)]
+            return [job for job in batches.pending(db) if self._stage_of(job) and job.id not in self._strangers]
 
     def _stage_of(self, job: Job) -> Stage | None:
         """The stage through which the job's provider is reached."""
@@ -316,9 +317,7 @@ class BatchRun:
         except ServiceRefused as error:
             if error.status != 404:
                 raise
-            log.warning("Batch job %s is gone at the provider: its chunks are asked about again", job.id[:8])
-            state = BatchState(batch, "gone", "", None, None, 0, 0, None, 0.0, job.id, (("", "gone at the provider"),))
-            await self._end_unheard(job, stage, state)
+            self._unknown(job)
             return
         self._seen = True
         await self._note(job, state)
@@ -342,10 +341,14 @@ class BatchRun:
         if collected.refused:
             raise collected.refused
 
-    async def _end_unheard(self, job: Job, stage: Stage, state: BatchState) -> None:
-        await self._collector.collect(job, stage.client, state)
-        self._settle(job)
-        await self._ledger.commit(batches.clean, job)
+    def _unknown(self, job: Job) -> None:
+        """The provider does not know the job under this key. It may still be at work, so nothing of it is asked again."""
+        self._strangers.add(job.id)
+        self._progress.left_open["batch_unknown"] += job.questions
+        log.error(
+            "Batch job %s is not known at %s: was it submitted with another key, or a month ago? Give that key; or "
+            "`kg batches forget %s`, and it is asked, and paid for, again", job.id[:8], job.endpoint, job.id[:8],
+        )  # fmt: skip
 
     async def _note(self, job: Job, state: BatchState) -> None:
         done = state.done + state.failed

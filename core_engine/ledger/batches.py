@@ -214,6 +214,14 @@ def abandon(db: sqlite3.Connection, job: Job, reason: str, now: float) -> None:
     db.execute("UPDATE job SET state = ?, error = ?, ended_at = ? WHERE no = ?", (ABANDONED, reason, now, job.no))
 
 
+def forget(db: sqlite3.Connection, job: Job, now: float) -> None:
+    """Give up a job that nobody can reach any more: it may have been billed, and its questions are open again."""
+    db.execute(
+        "UPDATE call SET status = 'unknown', verdict = ? WHERE job = ? AND status = 'batched'", (UNTRIED, job.no)
+    )
+    end(db, job, now, "given up by hand")
+
+
 def open_lines(db: sqlite3.Connection, job: Job) -> Iterator[OpenLine]:
     rows = db.execute(
         "SELECT id, run, attempt, started_at, batch, questions, purpose, ceiling, tokens_at_most FROM call "
