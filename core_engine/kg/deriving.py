@@ -52,7 +52,7 @@ class AnswerDeriver:
         """
         with ledger.reading() as db:
             specs = _rule_specs(db)
-            state, stale = _state(db, list(specs))
+            state, stale = _state(db, list(specs), self._ontology)
             if not stale and state == (_saved(db, _STATE) or _NOTHING):
                 self.warnings += orjson.loads(_saved(db, _NOTES) or b"[]")
                 return 0
@@ -70,15 +70,17 @@ def _rule_specs(db: sqlite3.Connection) -> dict[int, bool]:
     return {no: orjson.loads(description).get("version") == RULES_VERSION for no, description in rows}
 
 
-def _state(db: sqlite3.Connection, specs: Sequence[int]) -> tuple[str, int]:
-    """A text that changes whenever a chunk that the rules answered comes or goes, and how many are stale."""
+def _state(db: sqlite3.Connection, specs: Sequence[int], ontology: Ontology) -> tuple[str, int]:
+    """A text that changes whenever the rules would decide otherwise, and how many of their chunks are stale."""
     row = db.execute(
         "SELECT count(*), total(c.no * 31.0 + c.extract), total(c.stale) FROM chunk c "
         f"JOIN question q ON q.no = c.extract WHERE q.spec IN ({','.join('?' * len(specs))})",
         specs,
     ).fetchone()
-    state = f"{RULES_VERSION}.{READING_VERSION}.{DERIVE_VERSION}:{row[0]}:{row[1]:.0f}" if row[0] else _NOTHING
-    return state, int(row[2])
+    if not row[0]:
+        return _NOTHING, 0
+    deciding = f"{RULES_VERSION}.{READING_VERSION}.{DERIVE_VERSION}.{ontology.mark}"
+    return f"{deciding}:{row[0]}:{row[1]:.0f}", int(row[2])
 
 
 def _saved(db: sqlite3.Connection, key: str) -> str | None:

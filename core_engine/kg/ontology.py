@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core_engine.errors import SettingsError
+from core_engine.identity import digest
 from core_engine.kg.scope import KINDS
 
 DEFAULT = Path(__file__).parent / "ontologies" / "conversation.toml"
@@ -102,6 +103,15 @@ class Ontology:
             lines += ["", "Relationship types (subject -> object):"]
             lines += [_line(f"{r.name} ({_render_ends(r)})", r.description) for r in self.relationships]
         return "\n".join(lines)
+
+    @property
+    def mark(self) -> str:
+        """Another for another ontology, be it in what isn't rendered."""
+        types = (
+            [[e.name, *e.aliases] for e in self.entities],
+            [[r.name, *r.aliases, str(r.ends)] for r in self.relationships],
+        )
+        return digest(self.render(), str(types)).hex()
 
     def entity_type(self, name: str) -> str | None:
         """The type of that name or alias, whatever its case and separators ("action item" is ActionItem)."""

@@ -11,6 +11,7 @@ and .84 (Wikipedia), as tests/benchmarks/bench_rules.py measures.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from core_engine.kg.rules.casing import Casing
@@ -26,9 +27,9 @@ from core_engine.kg.rules.patterns import (
     UNCASED_LETTERS,
 )
 from core_engine.kg.rules.records import Candidate, Findings, Form, Role, RuleMention, Scan, dump, load
-from core_engine.kg.rules.roles import held
+from core_engine.kg.rules.roles import LONGEST_ROLE, held
 from core_engine.kg.rules.speakers import known_as
-from core_engine.kg.rules.values import VALUES, values
+from core_engine.kg.rules.values import VALUES, Value, values
 from core_engine.kg.rules.words import ENGLISH, GERMAN, STOP
 from core_engine.types import ChunkTurn
 
@@ -117,15 +118,19 @@ def _named(row: Candidate, casing: Casing, speakers: frozenset[str], roles: Sequ
 
 def _without_roles(row: Candidate, start: int, end: int, roles: Sequence[Role]) -> tuple[int, int]:
     """Of "Chief Financial Officer Ann Lee" the name alone, of "Ann Lee Vice President" as well."""
-    for held_, _ in roles:
-        if held_.turn == row.turn:
-            first, last = held_.start - row.start, held_.end - row.start
-            if first <= start < held_.after - row.start < end:
-                start = held_.after - row.start
-            if start < first < end <= last:
-                end = first
-    text = row.text[start:end]
-    return start, start + len(text.rstrip(" ,"))
+    first = bisect_left(roles, (row.turn, row.start - LONGEST_ROLE), key=_place)
+    for at in range(first, bisect_left(roles, (row.turn, row.start + end), key=_place)):
+        role = roles[at].held
+        begins, ends, after = role.start - row.start, role.end - row.start, role.after - row.start
+        if begins <= start < after < end:
+            start = after
+        if start < begins < end <= ends:
+            end = begins
+    return start, start + len(row.text[start:end].rstrip(" ,"))
+
+
+def _place(role: Role) -> tuple[int, int]:
+    return role.held.turn, role.held.start
 
 
 def _apart(
@@ -133,15 +138,23 @@ def _apart(
 ) -> tuple[list[RuleMention], list[RuleMention]]:
     """Names and values that don't overlap: a value takes what is inside it, else the name stays ("World War II")."""
     valued: list[RuleMention] = []
-    inside: set[RuleMention] = set()
+    inside: set[int] = set()
     for turn, value, text in forms:
         if casing.is_speaker(text):  # April, June
             continue
-        over = [m for m in named if m.turn == turn and m.start < value.end and value.start < m.end]
-        if all(value.start <= m.start and m.end <= value.end for m in over):
+        over = _overlapping(named, turn, value)
+        if all(value.start <= named[i].start and named[i].end <= value.end for i in over):
             inside.update(over)
             valued.append(RuleMention(_as_name(text), VALUES[value.kind], turn, value.start, value.end, False))
-    return [mention for mention in named if mention not in inside], valued
+    return [mention for i, mention in enumerate(named) if i not in inside], valued
+
+
+def _overlapping(named: Sequence[RuleMention], turn: int, value: Value) -> range:
+    """Which of the names, in the order of the text, share a character with the value."""
+    last = first = bisect_left(named, (turn, value.end), key=lambda mention: (mention.turn, mention.start))
+    while first and named[first - 1].turn == turn and named[first - 1].end > value.start:
+        first -= 1
+    return range(first, last)
 
 
 def _candidates(number: int, text: str) -> list[Candidate]:

@@ -80,8 +80,13 @@ _HONORIFIC = re.compile(r"(?:Mr|Mrs|Ms|Dr|Prof|Sir)\.? ")
 _PAST = re.compile(
     r"\b(?:[Ff]ormer|[Pp]ast|[Ee]x|[Rr]etired|[Ff]uture|[Nn]ew|[Nn]ext|[Ii]ncoming|[Oo]utgoing|no|any|as|become)[ -](?:an? |the )?$"
 )
+_NOT_MEANT = re.compile(
+    r"\b(?:if|like|when|where|unless|imagine|suppose|pretend|says?|said|goes|think|not)[ ,:]*$", re.IGNORECASE
+)
 _BACK = 60
 _ON = 100
+LONGEST_ROLE: Final = _BACK + _ON
+"""Characters, with what links it to a name: no role is looked for in more."""
 
 
 def held(number: int, text: str) -> Iterator[Held]:
@@ -95,6 +100,8 @@ def held(number: int, text: str) -> Iterator[Held]:
             continue
         start, end = found.span("role")
         done = end
+        if found["mine"] and _NOT_MEANT.search(text, max(0, found.start() - _BACK), found.start()):
+            continue
         officer = _OFFICERS.search(text, start, end) is not None
         stop = found.end("field") if found["field"] else end
         after = before = of = whose = NOWHERE

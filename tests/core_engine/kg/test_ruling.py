@@ -114,6 +114,17 @@ def test_with_an_ontology_of_ones_own_the_rules_keep_to_its_types(kg):
     assert kg.ledger().execute("SELECT count(*) FROM statement").fetchone() == (0,)
 
 
+def test_another_ontology_is_taken_up_by_the_next_run(kg):
+    text = "Bob Ray: our CFO, Ann Lee, is in Spain for $5.\n"
+    process(kg, a=text)
+    before = said(kg, "a")
+    (kg.folder / "own.toml").write_text('[entities.Human]\naliases = ["Person"]\n')
+    kg.process("in", "--no-model", "--ontology", "own.toml")
+    assert said(kg, "a") == {"Bob Ray": "Human", "Ann Lee": "Human", "Spain": "Entity"}
+    process(kg)
+    assert said(kg, "a") == before
+
+
 # --- upgrades -------------------------------------------------------------------------------------------------------
 
 

@@ -236,7 +236,9 @@ def test_no_text_is_too_strange():
     assert found() == ()
 
 
-@pytest.mark.parametrize("unit", ["A", "A ", "a", "A.", "A-", "A of ", "2010 A ", "Ab' ", ". ", '"A', "1", "T_ ", "a-"])
+@pytest.mark.parametrize(
+    "unit", ["A", "A ", "a", "A.", "A-", "A of ", "2010 A ", "Ab' ", "$5 Bob ", ". ", '"A', "1", "T_ ", "a-"]
+)
 def test_a_turn_of_200_000_characters_without_sense_is_read(unit):
     text = (unit * 200_000)[:200_000]
     one = scan(turns(text))

@@ -49,6 +49,7 @@ def test_who_says_i_am_holds_the_role():
     ]
     assert facts("Hello. I'm the head of engineering, so.", "Speaker 3") == []
     assert facts("Hello. I'm the head of engineering, so.") == []
+    assert facts("And if I'm the CFO, I'd worry, and she said, I'm the CEO.", "Ann Lee") == []
 
 
 @pytest.mark.parametrize(
@@ -114,3 +115,12 @@ def test_the_role_and_its_holder_lead_back_to_their_words():
     text = "and then our CFO, Ann Lee, spoke"
     for mention in findings(text).mentions:
         assert text[mention.start : mention.end] == mention.name
+
+
+@pytest.mark.parametrize(
+    "unit", ["hair", "CEO ", "chief ", "director, ", "our CFO, Ann Lee, ", "VP of sales of ", "I'm the CEO "]
+)
+def test_a_turn_of_200_000_characters_of_roles_is_read(unit):
+    text = (unit * 200_000)[:200_000]
+    for mention in findings(text, "Bob Ray").mentions:
+        assert mention.speaker or text[mention.start : mention.end]
