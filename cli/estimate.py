@@ -62,13 +62,13 @@ def show(settings: Settings, what: Plan, *, json: bool) -> None:
         print(_in_words(said))
 
 
-def planned(settings: Settings, what: Plan) -> dict[str, Any]:
+def planned(settings: Settings, what: Plan, *, exact: bool = True) -> dict[str, Any]:
     """The estimate of a run, from a plan that leaves no trace. Hold the run lock."""
     progress = Progress()
     prompt = ExtractionPrompt(ontology_of(settings))
     with DryLedger(settings.ledger_path) as ledger:
         asked = asked_of(settings, prompt, ledger)
-        forecast, counted_by = forecast_of(settings, asked, prompt, prices_of(settings), exact=True)
+        forecast, counted_by = forecast_of(settings, asked, prompt, prices_of(settings), exact=exact)
         for batch in Planner(ledger, "dry", what, asked, progress).batches():
             forecast.tally.add(batch)
     window = {"seconds": _WINDOW_S, "bound_by": "the Batch API's window, at most"} if settings.batch_api else {}

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import typer
 
 from cli import options
+from cli.confirm import confirm_cost
 from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.signals import asking, heard
@@ -221,6 +222,7 @@ def _run(
         try:
             if prepare:
                 plan = prepare(ledger, plan)
+            confirm_cost(settings, plan)
             with _collecting_seldom():
                 report, code = asyncio.run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)

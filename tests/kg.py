@@ -68,6 +68,27 @@ class Kg:
             command, cwd=self.folder, env=clean, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
+    def on_terminal(self, *words: object, answer: str = "", **env: str) -> Ran:
+        """Run in a process of its own that is asked things on a terminal; `answer` is typed ahead. `err` is its screen."""
+        import pty  # no Windows has it
+
+        keyboard, terminal = pty.openpty()
+        command = [sys.executable, "-c", "import kg_batch; kg_batch.main()", *map(str, words)]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
+        clean |= {"PYTHONPATH": str(ROOT), **self.env, **env}
+        with subprocess.Popen(
+            command, cwd=self.folder, env=clean, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal
+        ) as process:
+            os.close(terminal)
+            os.write(keyboard, answer.encode())
+            screen = b""
+            with contextlib.suppress(OSError):  # Linux's way to say that nobody is there any more
+                while shown := os.read(keyboard, 65_536):
+                    screen += shown
+            out = process.stdout.read() if process.stdout else b""
+        os.close(keyboard)
+        return Ran(process.returncode, out.decode(), screen.decode())
+
     def ledger(self, workspace: str = "default") -> sqlite3.Connection:
         """The ledger, for looking in (and for tests that put it into a state)."""
         return sqlite3.connect(self.folder / ".kg" / workspace / "ledger.sqlite3", isolation_level=None)
