@@ -22,7 +22,7 @@ _MEASURED_FIRST = 8  # batches measured in any case, before only some are
 # chunk what they bring into it on average. Fitted to the answers in data/gold/conversations.jsonl, written as replies
 # and counted by o200k_base (R² .45); `bench_estimate.py fit` does it again. Reasoning comes on top, and is unknown: the
 # range is wide for it.
-_REPLY, _REPLY_A_NAME, _REPLY_A_SPEAKER = 11.7, 10.8, 10.4
+REPLY_BY_FORM = (10.4, 10.8, 10.6)  # tokens: alone, a name, a speaker
 _FIRST_LOW, _FIRST_HIGH = 0.5, 3.0
 _NAME = re.compile(r"(?<![.?!:\n] )(?<!^)\b[A-Z][\w'&-]*(?: [A-Z][\w'&-]*)*", re.MULTILINE)
 
@@ -201,8 +201,13 @@ class Forecast:
 
 def _reply_by_form(chunk: Chunk) -> float:
     """Tokens of a reply to the chunk, by what names and speakers it holds."""
+    return sum(weight * count for weight, count in zip(REPLY_BY_FORM, (1, *named(chunk)), strict=True))
+
+
+def named(chunk: Chunk) -> tuple[int, int]:
+    """How many names, told by capitals within a sentence, and speakers the chunk holds."""
     names = {name for turn in chunk.turns for name in _NAME.findall(turn.text) if name.partition("'")[0] != "I"}
-    return _REPLY + _REPLY_A_NAME * len(names) + _REPLY_A_SPEAKER * len(chunk.speakers)
+    return len(names), len(chunk.speakers)
 
 
 def _share(usage: Usage, calls: int) -> Usage:

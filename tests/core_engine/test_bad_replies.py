@@ -189,12 +189,15 @@ def test_a_reply_that_never_came_is_told_with_what_it_may_cost_at_most(kg, serve
 
 
 @pytest.mark.parametrize("kind", ["no_usage", "zero_usage", "absurd_usage"])
-def test_a_reply_without_believable_usage_is_unpriced_and_never_free(kg, server, kind):
+def test_a_reply_without_believable_usage_is_counted_at_its_ceiling_and_never_free(kg, server, kind):
     server.configure(faults=[{"kind": kind}])
-    report = kg.process(*FAST)
+    report = kg.process(*FAST, "--max-cost", 100)
     answered = report["calls"]["chat"] + report["calls"]["embedding"] - report["calls"]["failed"]
-    assert report["cost_usd"]["unpriced_calls"] == answered > 0
-    assert report["cost_usd"]["total"] == 0
+    cost = report["cost_usd"]
+    assert (cost["unknown_calls"], cost["unpriced_calls"], cost["total"]) == (answered, 0, 0)
+    assert answered > 0
+    assert float(server.books(log=False)["dollars"]) < cost["unknown_at_most"]
+    assert report["budget"]["caps"][0]["spent"] == pytest.approx(cost["unknown_at_most"], abs=1e-7)
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------

@@ -35,6 +35,12 @@ def test_batch_calls_cost_half_and_embeddings_too():
     assert listed.price("text-embedding-3-small", embedding, "embed", "batch") == Decimal("0.01")
 
 
+def test_flex_is_known_where_a_model_offers_it():
+    usage = Usage(prompt=1_000_000, completion=1_000_000)
+    assert Prices().price("gpt-5-mini", usage, "extract", "flex") == Decimal("1.125")
+    assert Prices().price("gpt-5-mini", usage, "extract") == Decimal("2.25")
+
+
 @pytest.mark.parametrize("model", ["qwen3:8b", "llama3.1", "nomic-embed-text", "gpt-oss-20b", "", "gpt-5-mini-of-mine"])
 def test_a_local_or_unknown_model_is_unpriced_and_never_free(model):
     listed = Prices(on=DAY, endpoints={"extract": "http://127.0.0.1:11434/v1"})

@@ -125,6 +125,25 @@ def test_what_was_billed_and_could_not_be_used_is_told(run):
     assert 0 < report["cost_usd"]["wasted"] < report["cost_usd"]["total"]
 
 
+def test_money_by_stage_saved_and_wasted_is_the_servers_to_the_cent(run):
+    faults = [{"kind": "empty", "times": 2}, {"kind": "wrong_count", "times": 1}, {"kind": "http500", "times": 1}]
+    report, books = run(faults=faults)
+    agree(report, books)
+    cost, by_model = report["cost_usd"], books["by_model"]
+    assert cost["chat"] == pytest.approx(float(by_model["gpt-5-mini"]["dollars"]), abs=1e-7)
+    assert cost["embedding"] == pytest.approx(float(by_model["text-embedding-3-small"]["dollars"]), abs=1e-7)
+    assert cost["saved_by_cache"] == pytest.approx(books["tokens"]["cached"] * (0.25 - 0.025) / 1e6, abs=1e-7)
+    useless = [entry for entry in books["log"] if entry["fault"] in {"empty", "wrong_count"}]
+    assert len(useless) == 3
+    assert cost["wasted"] == pytest.approx(sum(map(_dollars, useless)), abs=1e-7)
+
+
+def _dollars(entry: dict[str, Any]) -> float:
+    """What the entry costs at the list's price of gpt-5-mini and text-embedding-3-small."""
+    chat = (entry["prompt"] - entry["cached"]) * 0.25 + entry["cached"] * 0.025 + entry["completion"] * 2
+    return (chat + entry["embedding"] * 0.02) / 1e6
+
+
 @pytest.mark.parametrize("fault", ["wrong_count", "nan", "zeros", "wrong_dimension"])
 def test_bad_embeddings_are_billed_and_counted(run, fault):
     report, books = run(faults=[{"kind": fault, "times": 1}])
