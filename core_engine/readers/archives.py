@@ -176,6 +176,8 @@ class Tar:
                 file = closing.enter_context(self._path.open("rb"))
                 self._packed = file.read(2) == b"\x1f\x8b"
                 file.seek(0)
+                if self._packed and is_bomb(file):
+                    raise Unreadable(self._shown, _bomb("an archive"))
                 stream = cast("BinaryIO", closing.enter_context(gzip.GzipFile(fileobj=file)) if self._packed else file)
                 bounded = _Bounded(stream, self._path.stat().st_size, self._shown)
                 opened = closing.enter_context(tarfile.open(fileobj=cast("BinaryIO", bounded), mode="r:"))
@@ -275,6 +277,26 @@ class _Bounded:
 
     def tell(self) -> int:
         return int(self._file.tell())
+
+
+def is_bomb(file: BinaryIO) -> bool:
+    """Whether a gzip on disk unpacks out of proportion, known before its words are taken for a transcript's.
+
+    Its last bytes say how long it is unpacked; where that is too much, it is tried, for it may be cut off as well.
+    """
+    packed = file.seek(0, io.SEEK_END)
+    file.seek(max(0, packed - 4))
+    most = max(EXPANSION_FREE, EXPANSION_LIMIT * packed)
+    told = int.from_bytes(file.read(4), "little")
+    file.seek(0)
+    if told <= most:
+        return False
+    size = 0
+    with contextlib.suppress(*_BROKEN), gzip.GzipFile(fileobj=file) as stream:
+        while size <= most and (block := stream.read(1 << 20)):
+            size += len(block)
+    file.seek(0)
+    return size > most
 
 
 def _bomb(what: str) -> str:

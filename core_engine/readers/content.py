@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from core_engine.errors import Unreadable
-from core_engine.readers.archives import EXPANSION_FREE, EXPANSION_LIMIT
+from core_engine.readers.archives import EXPANSION_FREE, EXPANSION_LIMIT, is_bomb
 from core_engine.readers.side_files import side_files
 from core_engine.readers.sources import Source
 
-WHOLE_LIMIT = 256 << 20
-"""Bytes, unpacked, of a file that has to be read whole. JSON Lines have no such limit."""
+WHOLE_LIMIT = 64 << 20
+"""Bytes, unpacked, of a file that has to be read whole, which takes 7 to 15 times its size in memory (measured)."""
+
+_BOMB = f"a gzip that unpacks to more than {EXPANSION_LIMIT} times its size; unpack it first if it is right"
 
 _BLOCK = 1 << 20
 _LAST_BLOCK = 64 << 10
@@ -82,13 +84,17 @@ class Content:
         """What is left, a megabyte at a time."""
         return iter(lambda: self.stream.read(_BLOCK), b"")
 
-    def read_whole(self) -> bytearray:
-        """All of it. Raises Unreadable above `WHOLE_LIMIT`."""
+    def read_whole(self, limit: int | None = None) -> bytearray:
+        """All of it. Raises Unreadable above the limit in bytes, or else `WHOLE_LIMIT`."""
+        limit = limit or WHOLE_LIMIT
         data = bytearray()
         for block in self.blocks():
             data += block
-            if len(data) > WHOLE_LIMIT:
-                reason = f"larger than {WHOLE_LIMIT >> 20} MB unpacked; split it, or give it as JSON Lines"
+            if len(data) > limit:
+                reason = (
+                    f"larger than {limit >> 20} MB unpacked, and this format has to be held whole, which would take too "
+                    "much memory; split it, or give it as JSON Lines or text"
+                )
                 raise Unreadable(self._shown, reason)
         return data
 
@@ -102,6 +108,10 @@ class Content:
 def opened(source: Source) -> Iterator[Content]:
     """The content of a source while the block runs. Raises Unreadable, also from reads of the stream."""
     with _raw(source) as file:
+        if source.archive is None:
+            if file.read(2) == b"\x1f\x8b" and is_bomb(file):
+                raise Unreadable(source.shown, _BOMB)
+            file.seek(0)
         yield Content(file, source.shown)
 
 
@@ -161,10 +171,7 @@ class _Unpacked(io.RawIOBase):
             raise Unreadable(self._shown, f"broken gzip ({error})") from error
         self._size += len(data)
         if self._size > EXPANSION_FREE and self._size > EXPANSION_LIMIT * self._taken.size:
-            reason = (
-                f"a gzip that unpacks to more than {EXPANSION_LIMIT} times its size; unpack it first if it is right"
-            )
-            raise Unreadable(self._shown, reason)
+            raise Unreadable(self._shown, _BOMB)
         buffer[: len(data)] = data
         return len(data)
 

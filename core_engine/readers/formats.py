@@ -52,7 +52,8 @@ class Format:
     `cut` says where the text of a `whole` file may be cut when it is too large to be held: at `paragraphs` (blank lines,
     else lines), or between `rows`, whose first one is repeated before each part. None: it has to be held, unless `large`
     can make transcripts of it. That is given a function which gives the file's blocks as UTF-8, anew with each call, and
-    says None where the file has to be held after all.
+    says None where the file has to be held after all. `largest` is how many bytes may be held where that is less than
+    for other formats.
     """
 
     name: str
@@ -64,3 +65,4 @@ class Format:
     begins: Callable[[bytes], str | None] | None = None
     cut: Literal["paragraphs", "rows"] | None = None
     large: Callable[[Callable[[], Iterator[bytes]], str], Items | None] | None = None
+    largest: int | None = None

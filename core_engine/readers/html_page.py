@@ -198,4 +198,6 @@ def _end(found: list[Token], i: int) -> int:
     return i
 
 
-FORMAT = Format("html", (".html", ".htm", ".xhtml"), recognises, whole=read)
+FORMAT = Format(
+    "html", (".html", ".htm", ".xhtml"), recognises, whole=read, largest=24 << 20
+)  # takes 40 times its size

@@ -58,7 +58,7 @@ class Task:
 
     def _packed(self) -> Iterator[Transcript | Problem]:
         assert self.format.packed is not None
-        data = bytes(self.content.read_whole())
+        data = bytes(self.content.read_whole(self.format.largest))
         self.content.verify(self.expected)
         yield from _listed(self.format.packed(Packed(data, self.name, self.shown, forced=self.forced)))
 
@@ -71,7 +71,7 @@ class Task:
             if self.format.large and (items := self.format.large(lambda: self._again(encoding), self.shown)):
                 yield from items
                 return
-            data += self.content.read_whole()
+            data += self.content.read_whole(self.format.largest)
         text, self.encoding = decoded(data, encoding, self.shown)
         del data
         self.content.verify(self.expected)

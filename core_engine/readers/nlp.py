@@ -50,4 +50,4 @@ def _word(text: str, line: Line, columns: list[str], problems: list[Transcript |
     )
 
 
-FORMAT = Format("nlp", (".nlp",), recognises, whole=read)
+FORMAT = Format("nlp", (".nlp",), recognises, whole=read, cut="rows")

@@ -21,4 +21,4 @@ def read(document: Document) -> Transcript:
     return transcript(document, blank_ends_cue=True, times=_TIMES, sign=",")
 
 
-FORMAT = Format("sbv", (".sbv",), recognises, whole=read)
+FORMAT = Format("sbv", (".sbv",), recognises, whole=read, cut="paragraphs")

@@ -9,7 +9,7 @@ import pytest
 
 from core_engine.errors import Unreadable
 from core_engine.readers import content
-from core_engine.readers.registry import Fingerprint, Source, fingerprint, read
+from core_engine.readers.registry import Fingerprint, Source, discover, fingerprint, read
 from tests.core_engine.readers.reading import said, source_of, written
 
 TALK = b"Ann: Hello.\nBob: Hi.\n"
@@ -61,9 +61,34 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(tmp_path, name):
 
 def test_a_file_beyond_the_limit_for_whole_files_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(content, "WHOLE_LIMIT", 1 << 20)
-    page = b"<html><body><cite>Ann:</cite><p>" + b"word " * 900_000 + b"</p></body></html>"
-    with pytest.raises(Unreadable, match="larger than 1 MB"):
-        read(written(tmp_path, "a.html", page))
+    page = b"<tt><body><p>Ann: " + b"word " * 900_000 + b"</p></body></tt>"
+    with pytest.raises(Unreadable, match="larger than 1 MB unpacked, and this format has to be held whole"):
+        read(written(tmp_path, "a.ttml", page))
+
+
+def test_a_page_may_be_smaller_at_most_because_it_takes_more_memory(tmp_path):
+    with pytest.raises(Unreadable, match="larger than 24 MB"):
+        read(
+            written(
+                tmp_path, "a.html", b"<html><body><cite>Ann:</cite><p>" + b"word " * (6 << 20) + b"</p></body></html>"
+            )
+        )
+
+
+@pytest.mark.parametrize("name", ["bomb.txt.gz", "bomb.tar.gz"])
+def test_a_bomb_that_says_its_size_is_refused_before_a_word_is_read(tmp_path, name):
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb") as bomb:
+        for _ in range(20):
+            bomb.write(b"Ann: hi.\n" * (1 << 20))
+    source = written(tmp_path, name, packed.getvalue())
+    if name.endswith(".txt.gz"):
+        with pytest.raises(Unreadable, match="unpacks to more than"):
+            read(source)
+    else:
+        (found,) = discover([str(source.path)])
+        assert isinstance(found, Unreadable)
+        assert "unpacks to more than" in found.reason
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
