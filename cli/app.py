@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("cli.keep", "Compare the stores with the ledger, and say what is off."),
     "backup": ("cli.keep", "Copy the ledger into one file, also while a run is on."),
     "vacuum": ("cli.keep", "Give back the space of what was deleted."),
+    "forget": ("cli.forget", "Erase a document or a speaker everywhere."),
     "config": ("cli.setup", "Show each setting and where it comes from."),
     "doctor": ("cli.setup", "Check keys, endpoints and stores before a night's run."),
 }

@@ -164,7 +164,7 @@ def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) 
     run = new_run_id(now)
     secrets = [s for s in (settings.neo4j_password, settings.qdrant_api_key) if s]
     to_stderr(run, secrets, quiet=quiet, verbose=verbose)
-    dimensions = _dimensions(settings, ledger)
+    dimensions = vector_size_of(settings, ledger)
     deriver = AnswerDeriver(settings.workspace, ontology_of(settings))
     projector = projector_of(settings, ledger, deriver, dimensions)
     _empty(settings, ledger, dimensions)
@@ -191,7 +191,7 @@ def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) 
     return report
 
 
-def _dimensions(settings: Settings, ledger: Ledger) -> int | None:
+def vector_size_of(settings: Settings, ledger: Ledger) -> int | None:
     """The size of the vectors to write; None for sparse ones alone."""
     from cli.wiring import dimensions_of, ontology_of, specs_of
     from core_engine.kg.prompt import ExtractionPrompt

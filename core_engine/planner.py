@@ -25,7 +25,8 @@ from core_engine import identity, keys
 from core_engine.chunking.clean import CLEAN_VERSION
 from core_engine.chunking.cut import CUT_VERSION, cut, keep_ready, recut
 from core_engine.errors import KGError, NotATranscript, Unreadable
-from core_engine.ledger import documents, questions
+from core_engine.kg.redaction import without_speakers
+from core_engine.ledger import documents, forgotten, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import Claim, Wanted
 from core_engine.progress import Progress, Trouble
@@ -135,6 +136,8 @@ class Planner:
         self._waiting_chars = 0
         self._last_planned: tuple[int, int] | None = None
         self._remembered: Future[None] | None = None
+        with ledger.reading() as db:
+            self._forgotten = forgotten.load(db)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -185,6 +188,9 @@ class Planner:
     def _file(self, source: Source) -> Iterator[Batch]:
         path = path_of(source)
         self._seen_paths.add(path)
+        if self._forgotten.document(path, ""):
+            self._skip_erased(storable(source.name), "")
+            return
         began = time.monotonic()
         try:
             mark = fingerprint(source)
@@ -219,7 +225,7 @@ class Planner:
         took = _Taken()
         try:
             reading = read(source, mark)
-            transcripts = self._transcripts(shown, reading.items, took)
+            transcripts = self._transcripts(shown, path, reading.items, took)
             for transcript in transcripts:
                 if self._done():
                     return
@@ -238,7 +244,9 @@ class Planner:
             self._remember(source, path, mark, reading.format, "read", "")
             self._vanished_records(path, took)
 
-    def _transcripts(self, shown: str, items: Iterator[Transcript | Problem], took: _Taken) -> Iterator[Transcript]:
+    def _transcripts(
+        self, shown: str, path: str, items: Iterator[Transcript | Problem], took: _Taken
+    ) -> Iterator[Transcript]:
         while True:
             began = time.monotonic()
             item = next(items, None)
@@ -248,8 +256,20 @@ class Planner:
             if isinstance(item, Problem):
                 took.problems += 1
                 self._trouble(shown, item)
+            elif self._was_erased(path, item):
+                self._skip_erased(shown, storable(item.record))
             else:
                 yield item
+
+    def _was_erased(self, path: str, transcript: Transcript) -> bool:
+        known = self._forgotten
+        return bool(known.keys) and (
+            known.document(path, storable(transcript.record)) or known.content(_content(transcript))
+        )
+
+    def _skip_erased(self, name: str, record: str) -> None:
+        reason = "erased with `kg forget`; with --recall it is read again"
+        self._progress.skipped.append(Trouble(_named(name, record), reason))
 
     def _stored(
         self, source: Source, path: str, transcript: Transcript, rest: Iterator[Transcript], took: _Taken
@@ -309,9 +329,11 @@ class Planner:
         plan, count = self._plan, self._progress.documents
         count["seen"] += 1
         name, record = storable(source.name), storable(transcript.record)
+        content = _content(transcript)  # as it was read, so that it is known under another name
+        if self._forgotten.keys:
+            transcript = without_speakers(transcript, lambda norm: self._forgotten.speaker(norm, path))
         for warning in transcript.warnings:
             self._progress.warnings.append(Trouble(_named(name, record), _printable(warning)))
-        content = _content(transcript)
         recipe = orjson.dumps(
             {"size": plan.chunk_size, "clean": plan.clean, "v": [CUT_VERSION, CLEAN_VERSION]}
         ).decode()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,6 +67,57 @@ def parse(text: str, chunks: int) -> ParsedReply:
         if number not in answers:
             problems.setdefault(number, invalid or "left_out")
     return ParsedReply(answers, problems, repaired or renumbered, invalid)
+
+
+def without(text: str, chunks: int, numbers: AbstractSet[int], names: Callable[[int, str], bool]) -> str | None:
+    """The reply without what it says about the chunks of these numbers (from 1), and without some entities.
+
+    `names(number, name)` says which entities go from the other chunks. What came around the chunk objects goes too.
+    None where it can't be told which part is about which chunk.
+    """
+    found, _, invalid = _read(text)
+    numbered, _, doubtful = _numbered(found, chunks)
+    if invalid or doubtful:
+        return None
+    kept = [
+        {"c": number, **part}
+        for number, item in numbered
+        if number not in numbers and (part := _part(number, item, names))
+    ]
+    return json.dumps({"chunks": kept}, ensure_ascii=False)
+
+
+def _part(number: int, item: Mapping[str, Any], gone: Callable[[int, str], bool]) -> dict[str, Any]:
+    """What a reply says of one chunk, less the entities that are gone; {} where that can't be told apart."""
+    entities = item.get("e")
+    if isinstance(entities, list) and any(gone(number, _name_of(entity)) for entity in entities):
+        answer = _answer(item)
+        if isinstance(answer, str):
+            return {}
+        item = orjson.loads(without_names(answer, lambda name: gone(number, name)))
+    return {key: value for key, value in item.items() if key in {"e", "r"}}
+
+
+def without_names(answer: bytes, gone: Callable[[str], bool], turns: AbstractSet[int] = frozenset()) -> bytes:
+    """A chunk's answer without the entities whose names are gone, and without what was said of them or in `turns`."""
+    payload = orjson.loads(answer)
+    places: dict[int, int] = {}
+    kept: list[tuple[str, str]] = []
+    for at, (name, kind) in enumerate(payload["e"]):
+        if not gone(name):
+            places[at] = len(kept)
+            kept.append((name, kind))
+    payload["r"] = [
+        (places[subject], kind, places[target], turn)
+        for subject, kind, target, turn in payload["r"]
+        if subject in places and target in places and turn not in turns
+    ]
+    payload["e"] = kept
+    return orjson.dumps(payload)
+
+
+def _name_of(entity: Any) -> str:
+    return entity[0] if isinstance(entity, list) and entity and isinstance(entity[0], str) else ""
 
 
 # --- from text to chunk objects -------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -127,6 +127,16 @@ def known_stores(db: sqlite3.Connection) -> list[KnownStore]:
         (CHUNK,),
     )
     return [KnownStore(*row) for row in rows]
+
+
+def stores_holding(db: sqlite3.Connection, besides: Sequence[int]) -> list[tuple[str, str]]:
+    """(role, name) of the stores that were sent something and are behind the ledger, but for these."""
+    rows = db.execute(
+        "SELECT DISTINCT role, name FROM store s WHERE synced < (SELECT max(changed) FROM unit) "
+        f"AND no NOT IN ({','.join('?' * len(besides))}) AND EXISTS (SELECT 1 FROM projected WHERE store = s.no)",
+        [*besides],
+    )
+    return rows.fetchall()
 
 
 def last_written_store(db: sqlite3.Connection, role: str) -> str:

@@ -40,7 +40,40 @@ def m003_batch_jobs(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX call_job ON call (job) WHERE job IS NOT NULL")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_what_a_call_may_take, m003_batch_jobs)
+def m004_forgetting(db: sqlite3.Connection) -> None:
+    """What chunks and documents were before, and what was erased.
+
+    Without the first, answers about an older version could not be found to be erased; without the second (hashes), the
+    next run would bring back what was.
+    """
+    db.execute(
+        "CREATE TABLE former_chunk (document BLOB NOT NULL, content BLOB NOT NULL, words BLOB NOT NULL, "
+        "PRIMARY KEY (document, content, words)) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE former_document (id BLOB NOT NULL, path TEXT NOT NULL, record TEXT NOT NULL, name TEXT NOT NULL, "
+        "PRIMARY KEY (id, path)) WITHOUT ROWID"
+    )
+    db.execute("CREATE TABLE forgotten (key BLOB PRIMARY KEY, about BLOB NOT NULL, at TEXT NOT NULL) WITHOUT ROWID")
+    was = (
+        "INSERT OR IGNORE INTO former_chunk (document, content, words) "
+        "SELECT id, old.content, old.words FROM document WHERE no = old.document"
+    )
+    db.execute(f"CREATE TRIGGER chunk_left BEFORE DELETE ON chunk BEGIN {was}; END")
+    db.execute(
+        "CREATE TRIGGER chunk_changed BEFORE UPDATE OF content, words ON chunk "
+        f"WHEN old.content != new.content OR old.words != new.words BEGIN {was}; END"
+    )
+    db.execute("CREATE INDEX chunk_extract ON chunk (extract) WHERE extract IS NOT NULL")
+    known = "INSERT OR REPLACE INTO former_document (id, path, record, name) VALUES (old.id, old.path, old.record, old.name)"
+    db.execute(f"CREATE TRIGGER document_left BEFORE DELETE ON document BEGIN {known}; END")
+    db.execute(
+        "CREATE TRIGGER document_moved BEFORE UPDATE OF path, name ON document "
+        f"WHEN old.path != new.path OR old.name != new.name BEGIN {known}; END"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_what_a_call_may_take, m003_batch_jobs, m004_forgetting)
 
 _FIRST_TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -87,6 +87,14 @@ def forget(db: sqlite3.Connection, store: int) -> None:
     db.execute("UPDATE store SET synced = 0 WHERE no = ?", (store,))
 
 
+def drop_embedded(db: sqlite3.Connection, role: str) -> None:
+    """Forget the embedded stores of that role: their files are gone."""
+    gone = [row[0] for row in db.execute("SELECT no FROM store WHERE role = ? AND name = 'embedded'", (role,))]
+    for store in gone:
+        db.execute("DELETE FROM projected WHERE store = ?", (store,))
+        db.execute("DELETE FROM store WHERE no = ?", (store,))
+
+
 def clock(db: sqlite3.Connection) -> int:
     row = db.execute("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'clock'").fetchone()
     return int(row[0]) if row else 0

@@ -66,6 +66,9 @@ class Engine:
         self.collections[name] = Collection(shard, params)
         return True
 
+    def all_collections(self) -> Json:
+        return {"collections": [{"name": name} for name in sorted(self.collections)]}
+
     def describe(self, name: str) -> Json:
         collection = self._get(name)
         return {

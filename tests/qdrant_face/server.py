@@ -53,6 +53,7 @@ ROUTES: list[tuple[str, re.Pattern[str], Answer]] = [
     for method, path, answer in (
         ("GET", r"/aliases", lambda e, _n, _b: e.all_aliases()),
         ("POST", r"/collections/aliases", lambda e, _n, b: e.change_aliases(b)),
+        ("GET", r"/collections", lambda e, _n, _b: e.all_collections()),
         ("GET", r"/collections/([^/]+)/exists", lambda e, n, _b: e.exists(n)),
         ("GET", r"/collections/([^/]+)", lambda e, n, _b: e.describe(n)),
         ("PUT", r"/collections/([^/]+)", lambda e, n, b: e.create(n, b)),

@@ -112,6 +112,20 @@ class QdrantVectorStore:
             batch = models.PointIdsList(points=list(ids[start : start + 1000]))
             await self._patient.make(client.delete, self._collection, batch, wait=True)
 
+    async def drop_others(self, dimensions: int | None, model: str | None) -> list[str]:
+        """Delete this workspace's collections of other models than this one; their names."""
+        self._client = client = self._connect()
+        used = f"{self._alias}__{slug(model if dimensions else None, dimensions)}"
+        try:
+            known = await self._impatient.make(client.get_collections)
+            others = [c.name for c in known.collections if c.name.startswith(f"{self._alias}__") and c.name != used]
+            for name in others:
+                await self._patient.make(client.delete_collection, name)
+        finally:
+            self._client = None
+            await client.close()
+        return [f"{self.name} {name} (deleted)" for name in others]
+
     async def flush(self) -> None:
         # Every write waited until the server had it on disk.
         self._opened()

@@ -1,0 +1,89 @@
+"""Takes words out of the reports and logs that runs have left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import orjson
+
+from core_engine.settings import Settings
+
+REPLACEMENT = "(forgotten)"
+_SHORTEST = 3  # letters: a title of one letter is in half of all words
+_FILES = ("report.json", "report.md", "report.html", "run.log")
+
+
+def pattern_of(words: Iterable[str]) -> re.Pattern[str] | None:
+    """Finds the words as a whole, in any case, as they are and as JSON writes them. None where none can be looked for."""
+    forms = set()
+    for word in words:
+        if len(word) >= _SHORTEST:
+            printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
+            forms |= {word, printable}
+            forms |= {json.dumps(form)[1:-1] for form in (word, printable)}
+            forms |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in (word, printable)}
+    if not forms:
+        return None
+    choices = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+    return re.compile(rf"(?<![\w/\\.-])(?:{choices})(?!\w)", re.IGNORECASE)
+
+
+def scrub_ledger(db: sqlite3.Connection, pattern: re.Pattern[str]) -> int:
+    """Replace what is found in the reports and notes of the ledger; how many rows changed."""
+    changed = 0
+    for table, key, column in (("run", "id", "report"), ("source", "path", "reason"), ("question", "no", "reason")):
+        for name, text in db.execute(f"SELECT {key}, {column} FROM {table} WHERE {column} > ''").fetchall():
+            scrubbed = pattern.sub(REPLACEMENT, text)
+            if scrubbed != text:
+                db.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (scrubbed, name))
+                changed += 1
+    return changed
+
+
+def scrub_files(settings: Settings, db: sqlite3.Connection, pattern: re.Pattern[str]) -> tuple[int, list[str]]:
+    """Replace what is found in the files of all runs; how many changed, and those that could not be."""
+    changed, failed = 0, []
+    for path in sorted(set(_files(settings, db))):
+        try:
+            changed += _scrub(path, pattern)
+        except OSError as error:
+            failed.append(f"{path}: {error.strerror or error}")
+    return changed, failed
+
+
+def _files(settings: Settings, db: sqlite3.Connection) -> Iterator[Path]:
+    for path in (settings.folder / "runs").glob("*/*"):
+        if path.name in _FILES:
+            yield path
+    for run, said in db.execute("SELECT id, settings FROM run"):
+        then = orjson.loads(said)
+        if then.get("output_dir"):
+            yield from (Path(then["output_dir"]) / run / name for name in _FILES)
+        if then.get("log_file"):
+            yield Path(then["log_file"])
+
+
+def _scrub(path: Path, pattern: re.Pattern[str]) -> bool:
+    if not path.is_file():
+        return False
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    scrubbed = pattern.sub(REPLACEMENT, text)
+    if scrubbed == text:
+        return False
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(scrubbed.encode("utf-8", "surrogateescape"))
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+    return True
