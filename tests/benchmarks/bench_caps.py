@@ -113,8 +113,8 @@ def tried(trial: Trial, folder: Path, server: Server, rng: random.Random) -> Cam
     if trial.way == "two at once":
         pair = [kg.started(*words, "-w", name) for name in ("a", "b")]
         for process in pair:
-            out, _ = process.communicate()
-            reports.append(json.loads(out))
+            out, err = process.communicate()
+            reports.append(_report(out, err))
     else:
         if trial.way == "killed and again":
             process = kg.started(*words)
@@ -123,8 +123,16 @@ def tried(trial: Trial, folder: Path, server: Server, rng: random.Random) -> Cam
                 time.sleep(0.02)
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        reports.append(json.loads(kg(*words).out))
+        ran = kg(*words)
+        reports.append(_report(ran.out, ran.err))
     return Came(_billed(server, trial.unit), tuple(reports))
+
+
+def _report(out: str, err: str) -> dict[str, Any]:
+    if not out:
+        raise RuntimeError(f"kg gave no report: {err[-2000:]}")
+    report: dict[str, Any] = json.loads(out)
+    return report
 
 
 def _billed(server: Server, unit: str) -> Decimal:
