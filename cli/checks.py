@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from core_engine.errors import KGError, ModelError, ServiceRefused, SettingsError
 from core_engine.ledger import overview
+from core_engine.ledger.disk import network_disk
 from core_engine.ledger.lock import is_held
 from core_engine.ledger.looking import looking, quick_check
 from core_engine.settings import Settings
@@ -68,6 +70,8 @@ def _files(settings: Settings) -> Iterator[Check]:
         yield Check("disk", NOTE, said, "a million vectors of 1536 numbers take 6 GB in the ledger and 6 in the store")
     else:
         yield Check("disk", OK, said)
+    if kind := network_disk(folder):
+        yield Check("network disk", NOTE, f"{folder} is on {kind}", "never run kg on it from two machines at once")
     for name, value in (("ontology", settings.ontology), ("prices file", settings.prices)):
         if value and not Path(value).is_file():
             yield Check(name, PROBLEM, f"there is no file {value}", f"look at --{name.split()[0]}")
@@ -85,16 +89,32 @@ def _ledger(settings: Settings) -> Iterator[Check]:
         with looking(settings.ledger_path) as db:
             states, documents = overview.chunk_states(db), overview.documents(db)
     except KGError as error:
-        yield _problem("ledger", error)
+        damaged = isinstance(error.__cause__, sqlite3.DatabaseError) and not isinstance(
+            error.__cause__, sqlite3.OperationalError
+        )
+        yield (
+            Check("ledger", PROBLEM, str(error), _mending(settings.ledger_path))
+            if damaged
+            else _problem("ledger", error)
+        )
         return
     if fault:
-        yield Check("ledger", PROBLEM, f"{settings.ledger_path} is damaged: {fault}", "put a backup in its place")
+        yield Check("ledger", PROBLEM, f"{settings.ledger_path} is damaged: {fault}", _mending(settings.ledger_path))
         return
     said = f"whole, {size:,.1f} MB, {documents:,} documents, {states.total:,} chunks"
     if states.dead:
         yield Check("ledger", NOTE, f"{said}, {states.dead:,} of them dead", "`kg dead-letters` shows them")
     else:
         yield Check("ledger", OK, said)
+
+
+def _mending(path: Path) -> str:
+    """What can be done about a damaged ledger, the best first. Nothing here is done by us."""
+    return (
+        f"move {path.name} and its -wal and -shm away, then put a copy by `kg backup` in its place; without one, "
+        f"`sqlite3 {path.name} .recover | sqlite3 saved.sqlite3` saves what can be read, and `PRAGMA user_version` has to "
+        "be set as it was; the stores still hold the graph"
+    )
 
 
 # --- models ----------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from cli.sources import load
 from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
+from core_engine.ledger.disk import network_disk
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.lock import RunLock
 from core_engine.ledger.overview import answered_by
@@ -215,6 +216,11 @@ def _run(
     log_file = Path(settings.log_file) if settings.log_file else folder / "run.log"
     _make_room("--home", settings.folder)
     with heard(), RunLock(settings.lock_path, settings.wait), Ledger(settings.ledger_path) as ledger:
+        ledger.look_for_room()
+        if kind := network_disk(settings.folder):
+            log.warning(
+                "%s is on a network disk (%s): never run kg on it from two machines at once", settings.folder, kind
+            )
         _ask_consent(settings, ledger)
         _make_room("--output-dir", folder)
         _make_room("--log-file", log_file.parent, log_file)

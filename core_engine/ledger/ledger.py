@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from core_engine.errors import LedgerError
+from core_engine.ledger.disk import look_for_room
 from core_engine.ledger.schema import migrate
+
+log = logging.getLogger("kg.ledger")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _GROUP = 256  # functions committed together at most, so that no one waits long for the disk
 _BUSY_MS = 30_000
+_PATIENCE_S = 120.0  # with another program that has locked the file
+_SMALL = 128 * 1024 * 1024  # bytes that are checked from end to end when the ledger is opened: about half a second
 
 
 class Ledger:
@@ -40,8 +47,12 @@ class Ledger:
         _make_private(path)
         try:
             db = _connect(path)
-            _check(db)
-            migrate(db)
+            try:
+                _check(db, path)
+                migrate(db)
+            except BaseException:
+                db.close()
+                raise
         except sqlite3.Error as error:
             raise _explained(path, error) from error
         self._thread = threading.Thread(target=self._write_all, args=(db,), name="kg-ledger", daemon=True)
@@ -52,6 +63,10 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def look_for_room(self) -> None:
+        """Raises LedgerError where the disk has too little left to begin anything that costs money."""
+        look_for_room(self.path.parent)
 
     def close(self) -> None:
         """Wait until everything handed in is committed, then close."""
@@ -134,7 +149,7 @@ class Ledger:
 
     def _commit_group(self, db: sqlite3.Connection, group: list[_Job]) -> None:
         try:
-            db.execute("BEGIN IMMEDIATE")
+            self._begin(db)
             for job in group:
                 job.run(db)
             db.execute("COMMIT")
@@ -147,6 +162,19 @@ class Ledger:
             return
         for job in group:
             job.finish()
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        """Begin a change, and be patient with whoever has locked the file: answers that were paid for wait for it."""
+        give_up_at = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or time.monotonic() >= give_up_at:
+                    raise
+                log.warning("another program has locked the ledger %s (a backup?): waiting for it", self.path)
+            else:
+                return
 
 
 class _Job:
@@ -193,15 +221,36 @@ def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
     if readonly:
         return db
-    db.execute("PRAGMA journal_mode = WAL")
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        db.close()
+        raise LedgerError(
+            f"ledger {path}: its disk can't hold one safely (SQLite finds no shared memory there, as on some network "
+            "disks): name a --home on a local disk"
+        )
     db.execute("PRAGMA synchronous = FULL")  # NORMAL forgets commits when the power goes (law 8)
     db.execute("PRAGMA cache_size = -16000")
     return db
 
 
-def _check(db: sqlite3.Connection) -> None:
-    # Cheap and enough to notice a file that is no database or was cut off; `PRAGMA quick_check` is for kg doctor.
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    """Raises where the file is damaged, as far as a look of a second can tell; `kg doctor` takes the time for all of it."""
     db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    size = path.stat().st_size
+    if size <= _SMALL:
+        said = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if said != "ok":
+            raise sqlite3.DatabaseError(f"malformed: {said}")
+        return
+    for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        # The ends of each: a file that was cut off, or overwritten at its beginning, shows there.
+        order = "ASC", "DESC"
+        for way in order:
+            db.execute(f'SELECT * FROM "{table}" ORDER BY 1 {way} LIMIT 1').fetchone()
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return "locked" in str(error) or "busy" in str(error)
 
 
 def _explained(path: Path, error: sqlite3.Error) -> LedgerError:
@@ -211,8 +260,10 @@ def _explained(path: Path, error: sqlite3.Error) -> LedgerError:
         hint = "free some space and run the same command again: nothing that was answered is lost"
     elif "readonly" in text or "unable to open" in text:
         hint = "make the folder writable, or name another --home"
-    elif "locked" in text or "busy" in text:
+    elif _is_locked(error):
         hint = "another program holds it; try again when that is done"
     elif "not a database" in text or "malformed" in text:
-        hint = "the file is damaged; put a backup in its place, or name another --home (nothing was overwritten)"
+        hint = "the file is damaged, and was left as it is: `kg doctor` says what can be done"
+    elif "I/O error" in text:
+        hint = "the disk refuses: look for a quota, a limit on the size of files, or a failing disk. What was committed stands"
     return LedgerError(f"ledger {path}: {text}: {hint}")

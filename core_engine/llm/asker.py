@@ -272,6 +272,7 @@ class Asker:
         store: Callable[[LLMCall, T], Awaitable[None]],
     ) -> tuple[LLMCall, T]:
         office = self._office
+        office.ledger.look_for_room()
         ceiling, most = self._ceiling(need.at_most), need.at_most.total
         async with office.stop.waiting():
             await office.purse.reserve(ceiling, most, smallest=len(question.numbers) == 1)

@@ -23,7 +23,7 @@ def torture(
     undisturbed = fresh(base, "undisturbed", meetings, TURNS, OPENAI_BASE_URL=server.url)
     undisturbed.process(*WORDS[1:])
     whole = held(undisturbed)
-    server.reset(latency=0.35)  # slow enough for the server to come and go while there is work
+    server.reset(latency=0.7)  # slow enough for the server to come and go while there is work
     kg = fresh(base, "restarts", meetings, TURNS, OPENAI_BASE_URL=server.url, **neo4j_env(neo4j.address))
     began = time.monotonic()
     run = kg.started(*WORDS, "--json", "-q")
@@ -33,7 +33,9 @@ def torture(
             neo4j.kill()
             asked = server.books(log=False)["calls"]
             neo4j.start()
-            hold(run.poll() is None, f"the run had ended before restart {number + 1}: more meetings are needed")
+            if run.poll() is not None:
+                out, err = run.communicate()
+                hold(False, f"exit {run.returncode} before restart {number + 1}: {err[-1000:]}{out[-1000:]}")
             hold(server.books(log=False)["calls"] > asked, "extraction stood still while the store was away")
             tell(f"  restart {number + 1} after {time.monotonic() - began:.0f} s")
         out, err = run.communicate(timeout=1200)
@@ -56,8 +58,8 @@ def torture(
 
 def _written_something(neo4j: Server, run: Any) -> None:
     """Wait until the store has grown, so that each kill meets one that is at work."""
-    before = _nodes(neo4j)
-    while _nodes(neo4j) == before and run.poll() is None:
+    enough = _nodes(neo4j) + 10  # the store's mark alone is made before the run begins
+    while _nodes(neo4j) < enough and run.poll() is None:
         time.sleep(0.2)
 
 

@@ -17,6 +17,7 @@ from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_v
 from core_engine.embeddings.stores.mark import read_mark, sync_folder, write_mark
 from core_engine.embeddings.stores.ranking import depth, fuse
 from core_engine.errors import StoreError
+from core_engine.ledger.disk import free_bytes
 from core_engine.types import Hit, Point, SparseVector, StoreMark
 
 # Points are handed to the engine as lists of floats, eight times their size: so many at once, and no more.
@@ -26,13 +27,6 @@ _IDS_A_PAGE = 10_000
 # On a full disk the engine does not fail: writing to its mapped files kills the process (SIGBUS). So room is looked for
 # before each write: so much in any case, and three times what comes (log, vectors, payload).
 _ROOM = 64 * 1024 * 1024
-
-
-def free_bytes(folder: Path) -> int:
-    """What the disk of a folder has left for us; of its nearest parent, where the folder isn't there yet."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 class EdgeVectorStore:
