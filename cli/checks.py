@@ -111,9 +111,8 @@ def _ledger(settings: Settings) -> Iterator[Check]:
 def _mending(path: Path) -> str:
     """What can be done about a damaged ledger, the best first. Nothing here is done by us."""
     return (
-        f"move {path.name} and its -wal and -shm away, then put a copy by `kg backup` in its place; without one, "
-        f"`sqlite3 {path.name} .recover | sqlite3 saved.sqlite3` saves what can be read, and `PRAGMA user_version` has to "
-        "be set as it was; the stores still hold the graph"
+        f"move {path.name} and its -wal and -shm away, and put a copy made by `kg backup` in its place: what was answered "
+        "since is asked again. Without a copy, everything is; the stores still hold the graph as it was"
     )
 
 

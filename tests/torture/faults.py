@@ -19,6 +19,7 @@ BATCH = 10
 MOST_INPUTS = 512  # of one embedding request
 LIMITS = {"rpm": 6_000, "tpm": 60_000_000}
 WORDS = ("process", "t", "--batch-size", BATCH, "--max-concurrent", 20, "--retries", 0)
+_LEAVES_SOME = {"invalid_json", "truncated"}  # what is whole in such a reply is kept, so that not all of them die
 _SLOW = {"drip", "endless_chunked", "hang"}
 
 
@@ -37,14 +38,18 @@ def torture(
     whole, total = held(kg), report["chunks"]["total"]
     poison = _poison(kg)
     asked = reasked = 0
+    wrong = []
     for kind, stage in kinds:
         try:
             calls, again = _one(_fresh(base, "faulty", chunks, seed, server), server, kind, stage, whole, total, poison)
         except AssertionError as error:
-            raise AssertionError(f"{kind} of {stage}: {error}") from error
+            wrong.append(f"{kind} of {stage}: {error}")
+            tell(f"  FAILED {wrong[-1]}")
+            continue
         asked += calls
         reasked += again
         tell(f"  {kind} {stage}: {calls} calls, {again} of them asked again")
+    hold(not wrong, "; ".join(wrong))
     return (
         f"{len(kinds)} faults, each about {len(poison)} of {total:,} chunks: 0 lost, 0 good answers bought twice, dead "
         f"letters and open questions are exactly those chunks; {asked:,} calls, {reasked:,} of them asked again (at most "
@@ -62,12 +67,13 @@ def _fresh(base: Path, name: str, chunks: int, seed: int, server: Any) -> Kg:
     meetings = max(chunks // 10, 1)  # sixty turns are ten chunks
     kg = fresh(base, name, meetings, TURNS, OPENAI_BASE_URL=server.url)
     chance = random.Random(seed)
-    for number in range(meetings):
+    # The first meeting is whole: a server that never answered anything is taken for a sick one, and ends the run.
+    for number in range(1, meetings):
         path = kg.folder / "t" / f"m{number}.txt"
         lines = path.read_text(encoding="utf-8").splitlines()
-        marked = set(chance.sample(range(0, TURNS, 6), 10)) if meetings == 1 else set(range(0, TURNS, 6))
+        # A chunk is about six turns.
         lines = [
-            f"{line} {MARK}." if at in marked and chance.random() < SHARE else line for at, line in enumerate(lines)
+            f"{line} {MARK}." if at % 6 == 0 and chance.random() < SHARE else line for at, line in enumerate(lines)
         ]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return kg
@@ -88,17 +94,15 @@ def _one(kg: Kg, server: Any, kind: str, stage: str, whole: Held, total: int, po
     hold(adds_up(report), f"chunks do not add up: {chunks}")
     hold(chunks["total"] == total, f"{chunks['total']} chunks of {total}")
     hold(bought_again(kg) == 0, "an answer was bought twice")
-    expected = {"dead": 0, "pending": 0}
-    if kind in OPEN:
-        expected["pending"] = len(poison)
-    elif kind in DEAD[stage]:
-        expected["dead"] = len(poison)
     column = "extract" if stage == "chat" else "embed"
     bad = {row[0] for row in one(kg, f"SELECT hex(id) FROM chunk WHERE want_{column} IS NOT NULL")}
-    names = (
-        {identity.replace("-", "").upper() for identity in poison} if expected["dead"] + expected["pending"] else set()
-    )
-    hold(bad == names, f"{len(bad)} chunks are without an answer, {len(names)} are poisoned")
+    marked = {identity.replace("-", "").upper() for identity in poison}
+    if kind in _LEAVES_SOME:
+        hold(bad <= marked, f"{len(bad - marked)} good chunks are without an answer")
+    else:
+        named = marked if kind in OPEN or kind in DEAD[stage] else set()
+        hold(bad == named, f"{len(bad)} chunks are without an answer, {len(named)} are poisoned")
+    expected = {"dead": 0, "pending": len(bad)} if kind in OPEN else {"dead": len(bad), "pending": 0}
     hold({name: chunks[name] for name in expected} == expected, f"{chunks}, expected {expected}")
     again, most = report["calls"]["reasked"], most_calls(stage, total)
     hold(again <= most * len(poison), f"{again} calls asked again for {len(poison)} poison chunks")
