@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 from typing import Any
 
@@ -97,6 +98,19 @@ def exit_code_of(error: KGError) -> int:
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    # What a workspace holds is its owner's, whatever library writes it (the vector store's files take no mode). An
+    # export is for others, and as its owner's umask says.
+    before = os.umask(0o077) if words[:1] != ["export"] else None
+    try:
+        code = _run(arguments)
+    finally:
+        if before is not None:
+            os.umask(before)
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in any script, terminals in any encoding
     arguments = with_times(sys.argv[1:] if arguments is None else arguments)
@@ -114,7 +128,7 @@ def run(arguments: list[str] | None = None) -> None:
     except SystemExit:
         # Click leaves like this where whoever read our output has gone (`| head`): that is no error of ours.
         code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def with_times(arguments: list[str]) -> list[str]:

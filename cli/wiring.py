@@ -363,7 +363,6 @@ def projector_of(
     deriver: AnswerDeriver,
     dimensions: int | None,
     *,
-    from_nothing: bool = False,
     deferred: bool = False,
 ) -> Projector:
     """The projector with the stores that the settings name; where their writes are deferred, with none."""
@@ -377,7 +376,6 @@ def projector_of(
         None if deferred else vector_store_of(settings, dimensions),
         Bm25Encoder(),
         dense=dimensions is not None,
-        from_nothing=from_nothing,
         deferred=deferred,
     )
 

@@ -140,7 +140,6 @@ class Projector:
         sparse: SparseEncoder,
         *,
         dense: bool,
-        from_nothing: bool = False,
         deferred: bool = False,
     ) -> None:
         self._ledger = ledger
@@ -150,7 +149,6 @@ class Projector:
         self._vector_store = vector_store
         self._sparse = sparse
         self._dense = dense
-        self._from_nothing = from_nothing
         self._wake = threading.Event()
         self._ending = False
         self._hurry = threading.Event()
@@ -260,9 +258,6 @@ class Projector:
     def _met(self, state: stores.StoreState, note: str) -> stores.StoreState:
         if note:
             self.result.notes.append(note)
-        if self._from_nothing and not state.fresh:
-            self._ledger.write(stores.forget, state.no)
-            return replace(state, synced=0, fresh=True)
         return state
 
     async def _close(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from core_engine import identity, keys, projector
 from core_engine.errors import StoreError
-from core_engine.ledger import documents, graph, questions
+from core_engine.ledger import documents, graph, overview, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import Wanted
 from core_engine.projector import Projection, Projector
@@ -186,9 +186,9 @@ class World:
         self.ledger.write(questions.answer_extractions, None, answers)
         self.ledger.write(questions.answer_embeddings, "call", [(c.embed[0], b"\0\0\x80?") for c in claimed if c.embed])
 
-    def project(self, *, dense: bool = True, from_nothing: bool = False) -> Projection:
+    def project(self, *, dense: bool = True) -> Projection:
         """One whole projection."""
-        following = self.projector(dense=dense, from_nothing=from_nothing)
+        following = self.projector(dense=dense)
         following.start()
         return following.finish()
 
@@ -272,7 +272,8 @@ def test_a_chunk_without_an_embedding_is_a_point_only_where_none_have_one(world)
     world.write("b", "Carla left.")
     world.ledger.write(lambda db: db.execute("UPDATE chunk SET embed = NULL WHERE no = 2"))
     assert world.project(dense=True).points == 1
-    assert world.project(dense=False, from_nothing=True).points == 2
+    world.ledger.write(overview.distrust, "vectors")
+    assert world.project(dense=False).points == 2
     assert all(point.dense is None for point in world.vectors.held.values())
 
 
