@@ -174,6 +174,7 @@ def endpoint_of(settings: Settings, stage: str) -> Endpoint:
         seed=settings.seed,
         dimensions=settings.dimensions if embed else None,
         timeout_s=settings.timeout,
+        cache_key=settings.prompt_cache_key,
     )
 
 
@@ -405,6 +406,7 @@ def _asker(
 
     endpoint = replace(endpoint_of(settings, stage), vector_size=vector_size)
     client = Client(endpoint, _capabilities(office.ledger, endpoint))
+    client.cache_keys = settings.max_concurrent  # a worker sends about as many requests a minute as a key should
     clients.append(client)
     return Asker(
         office,

@@ -56,6 +56,7 @@ class Settings:
     temperature: float = _option(0.0)
     reasoning_effort: str = _option("low")
     seed: int | None = _option(None)
+    prompt_cache_key: bool | None = _option(None)
     batch_api: bool = _option(False)
     batch_poll: float = _option(60.0)
     timeout: float = _option(120.0)

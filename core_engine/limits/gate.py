@@ -64,7 +64,7 @@ class Gate:
         left = amount
         self._largest = max(self._largest, amount)
         rate = self.rate()
-        if rate is not None and amount > rate / 60 and self.unit == "tokens":
+        if rate is not None and amount >= rate / 60:
             # A provider that counts by the second lets this one pass on a full bucket only: not a moment too early.
             left += rate / 60 * _LATE_S
         try:

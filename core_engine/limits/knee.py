@@ -23,7 +23,8 @@ _CLOSE = 0.75
 _SURE = 64  # answers that decide where it is close
 _ENOUGH = 16  # answers, at least, that a level is judged by
 _ROOM = 1.2  # above where the queue should begin
-_REST = 8  # windows until the next look upwards, twice as many each time
+_SURELY_SLOW = 2  # windows: a machine that slept makes one of them slow
+_REST = 4  # windows until the next look upwards, twice as many each time
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Knee:
         self._good = most  # known to be good
         self._best = 0.0  # work a second, there
         self._usual_s = 0.0  # what a reply takes, there
+        self._slow = 0  # windows in a row in which replies took longer
         self._searching = False
         self._upwards = False
         self._rest = _REST
@@ -173,6 +175,10 @@ class Knee:
                 self._low = self.limit
             self._look()
         elif self.limit == self._most and self._waits(window):
+            self._slow += 1
+            if self._slow < _SURELY_SLOW:
+                return
+            self._slow = 0
             self._searching, self._good, self._best = True, self._most, speed
             self._usual_s = statistics.fmean(window.took)
             self._go(self._hint(window))
@@ -184,6 +190,7 @@ class Knee:
                 self._upwards = True
                 self._go(min(self._most, max(self.limit + 1, round(self.limit * 1.5))))
         else:
+            self._slow = 0
             self._windows_left -= 1
 
     def _wanted(self, window: _Window) -> float:

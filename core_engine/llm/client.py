@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import openai
@@ -45,6 +47,14 @@ class Endpoint:
     dimensions: int | None = None  # asked for
     vector_size: int | None = None  # what the vectors have to have, asked for or not
     timeout_s: float = 120.0
+    cache_key: bool | None = None  # send prompt_cache_key; None: to OpenAI alone, because many others refuse it
+
+    @property
+    def takes_cache_key(self) -> bool:
+        if self.cache_key is not None:
+            return self.cache_key
+        host = urlsplit(self.label).hostname or ""
+        return host == "api.openai.com" or host.endswith(".api.openai.com")
 
     @property
     def label(self) -> str:
@@ -123,6 +133,8 @@ class Client:
     def __init__(self, endpoint: Endpoint, capabilities: Capabilities) -> None:
         self.endpoint = endpoint
         self.capabilities = capabilities
+        self.cache_keys = 1
+        self._turn = 0
         # Redirects are not followed: the key would go where nobody meant it to go.
         http = openai.DefaultAsyncHttpxClient(
             timeout=openai.Timeout(endpoint.timeout_s, connect=min(15.0, endpoint.timeout_s)), follow_redirects=False
@@ -162,8 +174,20 @@ class Client:
             "reasoning_effort": end.reasoning_effort,
             "seed": end.seed,
             "response_format": formats[can.response_format],
+            "prompt_cache_key": self._cache_key(system),
         }
         return {k: v for k, v in arguments.items() if v is not None and k not in can.dropped}
+
+    def _cache_key(self, system: str) -> str | None:
+        """Requests of one prompt and one key go to the machine that has the prompt in its cache.
+
+        OpenAI asks for no more than about 15 requests a minute and key, and sends the others elsewhere: a key for
+        each of so many turns stays below that (https://developers.openai.com/api/docs/guides/prompt-caching).
+        """
+        if not self.endpoint.takes_cache_key:
+            return None
+        self._turn = (self._turn + 1) % self.cache_keys
+        return f"kg-{hashlib.sha256(system.encode()).hexdigest()[:16]}-{self._turn}"
 
     async def embed(self, texts: Sequence[str]) -> EmbeddingReply:
         """Embed once. Raises what chat() raises; BadReply if count, order, size or numbers are wrong."""
@@ -294,7 +318,7 @@ class Client:
             else:
                 can.dropped.add("max_tokens")
             return f"does not take {asked}"
-        for name in ("temperature", "reasoning_effort", "seed", "dimensions", "encoding_format"):
+        for name in ("temperature", "reasoning_effort", "seed", "dimensions", "encoding_format", "prompt_cache_key"):
             if name in arguments and name in said:
                 can.dropped.add(name)
                 return f"does not take {name}={arguments[name]}: left out from now on"

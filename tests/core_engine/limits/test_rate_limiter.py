@@ -227,7 +227,7 @@ def test_embeddings_share_the_limits_unless_they_have_their_own():
         return await timed(limiter.reserve(EMBEDDING, 10))
 
     assert run(main(rpm=60, tpm=6_000)) == pytest.approx(1, abs=0.05)
-    assert run(main(rpm=60, tpm=6_000, embedding_rpm=60, embedding_tpm=6_000)) < 0.01
+    assert run(main(rpm=60, tpm=6_000, embedding_rpm=60, embedding_tpm=6_000)) < 0.05
     assert run(main(rpm=60, tpm=1e6, embedding_tpm=1e6)) == pytest.approx(1, abs=0.05)
 
 

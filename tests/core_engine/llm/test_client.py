@@ -401,3 +401,48 @@ def test_an_endpoint_never_shows_its_key_or_credentials():
 )
 def test_it_is_known_beforehand_which_models_take_no_temperature(model, takes):
     assert ("temperature" not in Capabilities.known(model).dropped) == takes
+
+
+# --- the prompt's cache ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "takes"),
+    [
+        (None, True),
+        ("https://api.openai.com/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("https://api.openai.com.evil.example/v1", False),
+        ("https://api.groq.com/openai/v1", False),
+        ("http://localhost:11434/v1", False),
+    ],
+)
+def test_a_cache_key_is_sent_to_openai_alone_because_others_refuse_it(url, takes):
+    assert Endpoint(url, "m").takes_cache_key is takes
+    assert Endpoint(url, "m", cache_key=not takes).takes_cache_key is not takes
+
+
+async def test_the_cache_keys_go_round_belong_to_the_prompt_and_are_left_out_once_refused(server):
+    def answer(body):
+        if len(server.bodies) > 3 and "prompt_cache_key" in body:
+            refused = {"error": {"message": "property 'prompt_cache_key' is unsupported"}}
+            return 400, {}, json.dumps(refused).encode()
+        message = {"message": {"content": "{}"}, "finish_reason": "stop"}
+        return 200, {}, json.dumps({"choices": [message], "usage": USAGE}).encode()
+
+    server.answer = answer
+    client = Client(Endpoint(server.url, "m", cache_key=True), Capabilities())
+    client.cache_keys = 2
+    try:
+        for _ in range(3):
+            await client.chat("system", "user", 100, FORMATS)
+        with pytest.raises(SteppedDown):
+            await client.chat("system", "user", 100, FORMATS)
+        await client.chat("system", "user", 100, FORMATS)
+    finally:
+        await client.close()
+    keys = [body.get("prompt_cache_key") for body in server.bodies]
+    assert keys[0] == keys[2] != keys[1]
+    assert keys[3] is not None
+    assert keys[4] is None
+    assert Capabilities.from_json(client.capabilities.to_json()).dropped == {"prompt_cache_key"}
