@@ -217,14 +217,12 @@ def _recall(ledger: Ledger, target: str, within: str | None, *, json: bool) -> N
 
 def _follow(settings: Settings, ledger: Ledger, done: Forgetting) -> None:
     """Bring the stores in line with the ledger. Files of vectors, which keep what was deleted, are made anew."""
-    from cli.wiring import ontology_of, projector_of
-    from core_engine.kg.deriving import AnswerDeriver
+    from cli.wiring import projector_of
 
     size = vector_size_of(settings, ledger)
-    deriver = AnswerDeriver(settings.workspace, ontology_of(settings))
     try:
         _remove_copies(settings, ledger)
-        projector = projector_of(settings, ledger, deriver, size)
+        projector = projector_of(settings, size, ledger)
         projector.start()
         projection = projector.finish()
     except (KGError, OSError) as error:

@@ -152,8 +152,7 @@ def rebuild(
 
 
 def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) -> dict[str, Any]:
-    from cli.wiring import ontology_of, prices_of, projector_of
-    from core_engine.kg.deriving import AnswerDeriver
+    from cli.wiring import prices_of, projector_of
     from core_engine.ledger.runs import finish
     from core_engine.progress import Progress
     from core_engine.session import Outcome, begin, new_run_id
@@ -165,8 +164,7 @@ def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) 
     secrets = [s for s in (settings.neo4j_password, settings.qdrant_api_key) if s]
     to_stderr(run, secrets, quiet=quiet, verbose=verbose)
     dimensions = vector_size_of(settings, ledger)
-    deriver = AnswerDeriver(settings.workspace, ontology_of(settings))
-    projector = projector_of(settings, ledger, deriver, dimensions)
+    projector = projector_of(settings, dimensions, ledger)
     _empty(settings, ledger, dimensions)
     projector.start()
     recovered = begin(ledger, run, "rebuild", settings.shown(), now)
@@ -182,7 +180,7 @@ def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) 
         parts={"extractor": "the ledger's answers", "embedder": settings.embedder_used, **projector.store_names},
         limits=(),
         stepped_down={},
-        warnings=deriver.warnings,
+        warnings=projector.warnings,
         price_sources={},
     )
     with ledger.reading() as db:

@@ -371,7 +371,7 @@ def _report(
         limits=parts.limiter.snapshot(),
         history=parts.limiter.history(),
         stepped_down=parts.stepped_down(),
-        warnings=parts.deriver.warnings,
+        warnings=parts.projector.warnings,
         forecast=parts.forecast.said() if parts.budget else {},
         price_sources={
             m: parts.prices.source(m, stage, "batch" if settings.batch_api else "standard")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +20,15 @@ from core_engine.kg.ontology import Ontology
 from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.kg.rules.extractor import RULES_VERSION
 from core_engine.ledger import questions
-from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.ledger import Ledger, LedgerBase
+from core_engine.ledger.lock import held
 from core_engine.limits.rate_limiter import RateLimiter
 from core_engine.pipeline import Batches, Pipeline, Works
 from core_engine.planner import Asked, Plan, Planner
 from core_engine.ports import GraphStore, Observer, VectorStore
 from core_engine.progress import Progress
 from core_engine.projector import Projector
+from core_engine.session import Follower
 from core_engine.settings import Settings
 from core_engine.stopping import Stop
 from core_engine.types import Usage
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
 
 # The sizes of vectors that are known before the first reply.
 KNOWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
+_MUCH = 1_000_000  # bytes of transcripts, about a thousand chunks: below, a process takes longer to start than it saves
+_BEFORE_S = 10.0
 _RULES_BATCH = 100  # chunks a step; rules have no requests to size
 _MEASURED_EVERY = 8  # batches: an eighth of the work, and still within a per cent of measuring all
 
@@ -49,11 +56,10 @@ class Parts:
 
     ledger: Ledger
     pipeline: Works
-    projector: Projector
+    projector: Follower
     limiter: RateLimiter
     prices: Prices
     progress: Progress
-    deriver: AnswerDeriver
     clients: list[Client]
     asked: Asked
     names: dict[str, str]
@@ -202,8 +208,7 @@ def wire(
     )
     prices = prices_of(settings)
     dimensions = dimensions_of(settings, ledger, asked) if embed_spec else None
-    deriver = AnswerDeriver(settings.workspace, ontology)
-    projector = projector_of(settings, ledger, deriver, dimensions, deferred=settings.defer_writes)
+    projector = _follower(settings, plan, ledger, dimensions)
     clients: list[Client] = []
     office = budget = None
     if extract_spec.kind == "extract" or embed_spec:
@@ -255,9 +260,7 @@ def wire(
         "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
     }
-    return Parts(
-        ledger, pipeline, projector, limiter, prices, progress, deriver, clients, asked, names, forecast, budget
-    )
+    return Parts(ledger, pipeline, projector, limiter, prices, progress, clients, asked, names, forecast, budget)
 
 
 def budget_of(settings: Settings, prices: Prices, run: str, extract: Spec | None, embed: Spec | None) -> RunBudget:
@@ -359,12 +362,7 @@ def forecast_of(
 
 
 def projector_of(
-    settings: Settings,
-    ledger: Ledger,
-    deriver: AnswerDeriver,
-    dimensions: int | None,
-    *,
-    deferred: bool = False,
+    settings: Settings, dimensions: int | None, ledger: LedgerBase, *, deferred: bool = False
 ) -> Projector:
     """The projector with the stores that the settings name; where their writes are deferred, with none."""
     from core_engine.embeddings.bm25 import Bm25Encoder
@@ -372,13 +370,41 @@ def projector_of(
     return Projector(
         ledger,
         settings.workspace,
-        deriver,
+        AnswerDeriver(settings.workspace, ontology_of(settings)),
         None if deferred else graph_store_of(settings),
         None if deferred else vector_store_of(settings, dimensions),
         Bm25Encoder(),
         dense=dimensions is not None,
         deferred=deferred,
     )
+
+
+def _follower(settings: Settings, plan: Plan, ledger: Ledger, dimensions: int | None) -> Follower:
+    """The projector of a run: in a process of its own where much is asked of models, so that neither waits."""
+    apart = settings.projector == "process"
+    if settings.projector == "auto":
+        apart = settings.asks_models and _weigh(plan.paths) >= _MUCH
+    lock = settings.folder / "projector.lock"
+    if apart:
+        from core_engine.apart import ProjectorApart
+
+        return ProjectorApart(ledger, partial(projector_of, settings, dimensions, deferred=settings.defer_writes), lock)
+    if lock.exists():
+        with held(lock, _BEFORE_S):  # the process of a run that was killed is just ending
+            pass
+    return projector_of(settings, dimensions, ledger, deferred=settings.defer_writes)
+
+
+def _weigh(paths: Sequence[str]) -> int:
+    """How many bytes there are to read, or the first so many as are much."""
+    weight = 0
+    for path in map(Path, paths):
+        for file in chain([path], path.rglob("*") if path.is_dir() else []):
+            with contextlib.suppress(OSError):  # the reader says what is wrong with it
+                weight += file.stat().st_size if file.is_file() else 0
+            if weight >= _MUCH:
+                return weight
+    return weight
 
 
 def dimensions_of(settings: Settings, ledger: Ledger, asked: Asked) -> int:

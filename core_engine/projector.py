@@ -26,8 +26,9 @@ from core_engine.embeddings.points import SparseEncoder, point
 from core_engine.errors import KGError, Stopped, StoreError
 from core_engine.ledger import graph, rows, stores
 from core_engine.ledger.documents import load_chunks
-from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.ledger import LedgerBase
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_id
+from core_engine.machine import Used
 from core_engine.ports import GraphStore, VectorStore
 from core_engine.recognition import meet_graph, meet_vectors
 from core_engine.types import Chunk, GraphChanges, GraphCounts, Point
@@ -58,13 +59,15 @@ _READ_ROWS: tuple[tuple[int, Callable[[sqlite3.Connection, Sequence[bytes]], Map
 class Deriver(Protocol):
     """Checks answers against the text and turns them into mentions and statements."""
 
-    def begin(self, ledger: Ledger) -> None:
+    warnings: list[str]  # what a user should know of the answers
+
+    def begin(self, ledger: LedgerBase) -> None:
         """Mark as stale what an older version derived otherwise."""
 
     def derive(self, stale: graph.StaleChunk, chunk: Chunk) -> graph.DerivedChunk:
         """What a model's answer says."""
 
-    def together(self, ledger: Ledger) -> int:
+    def together(self, ledger: LedgerBase) -> int:
         """Derive the rules' answers, which depend on the whole workspace; the number of chunks that changed."""
 
 
@@ -123,6 +126,7 @@ class Projection:
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     deferred: bool = False
+    apart: Used | None = None  # of the machine, where the projector had a process of its own
     graph_state: stores.StoreState | None = None
     vector_state: stores.StoreState | None = None
 
@@ -132,7 +136,7 @@ class Projector:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: LedgerBase,
         workspace: str,
         deriver: Deriver,
         graph_store: GraphStore | None,
@@ -173,6 +177,11 @@ class Projector:
             "graph_store": graph_store.name if graph_store else none,
             "vector_store": vector_store.name if vector_store else none,
         }
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know of the answers, once finish() has returned."""
+        return self._deriver.warnings
 
     def start(self) -> None:
         """Open the stores and begin to follow. Raises StoreError if a store can't be opened."""

@@ -6,14 +6,14 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 
 from core_engine.ledger import stores
-from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.ledger import LedgerBase
 from core_engine.ledger.stores import Acquaintance, StoreState
 from core_engine.ports import GraphStore, VectorStore
 from core_engine.strays import sweep_graph, sweep_vectors
 from core_engine.types import GraphCounts, StoreMark
 
 
-async def meet_graph(ledger: Ledger, store: GraphStore) -> tuple[StoreState, str]:
+async def meet_graph(ledger: LedgerBase, store: GraphStore) -> tuple[StoreState, str]:
     """Open the store and recognise it: how it stands, and what the user should know ('' if nothing)."""
     mark = await store.open()
 
@@ -26,7 +26,7 @@ async def meet_graph(ledger: Ledger, store: GraphStore) -> tuple[StoreState, str
     return await _meet(ledger, mark, store.name, "graph", held, sweep)
 
 
-async def meet_vectors(ledger: Ledger, store: VectorStore) -> tuple[StoreState, str]:
+async def meet_vectors(ledger: LedgerBase, store: VectorStore) -> tuple[StoreState, str]:
     """The same for vectors."""
     mark = await store.open()
 
@@ -40,7 +40,7 @@ async def meet_vectors(ledger: Ledger, store: VectorStore) -> tuple[StoreState, 
 
 
 async def _meet(
-    ledger: Ledger,
+    ledger: LedgerBase,
     mark: StoreMark,
     name: str,
     role: str,

@@ -7,7 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from core_engine.errors import LedgerError, Stopped
 from core_engine.kg.extractor import parse_stored_replies
@@ -15,8 +15,24 @@ from core_engine.ledger import calls, questions, runs
 from core_engine.ledger.ledger import Ledger
 from core_engine.pipeline import Ending, Works
 from core_engine.progress import Progress
-from core_engine.projector import Projection, Projector
+from core_engine.projector import Projection
 from core_engine.stopping import Stop
+
+
+class Follower(Protocol):
+    """A projector, in this process or in one of its own."""
+
+    @property
+    def result(self) -> Projection:
+        """What was projected so far; one object for the whole run."""
+
+    @property
+    def store_names(self) -> dict[str, str]: ...
+    @property
+    def warnings(self) -> list[str]: ...
+    def start(self) -> None: ...
+    def finish(self, *, hurry: bool = False) -> Projection: ...
+    def hurry(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,7 @@ def begin(ledger: Ledger, run: str, command: str, settings: dict[str, Any], now:
     return recovered
 
 
-async def open_stores(projector: Projector, stop: Stop) -> None:
+async def open_stores(projector: Follower, stop: Stop) -> None:
     """Open the stores and let the projector follow. Raises StoreError, or Stopped where that was asked for meanwhile."""
     stop.when_asked(projector.hurry, projector.hurry)
     try:
@@ -96,7 +112,7 @@ async def open_stores(projector: Projector, stop: Stop) -> None:
         raise Stopped("stopped by hand before the run began: nothing was sent")
 
 
-async def work(outcome: Outcome, ledger: Ledger, pipeline: Works, projector: Projector, stop: Stop) -> Outcome:
+async def work(outcome: Outcome, ledger: Ledger, pipeline: Works, projector: Follower, stop: Stop) -> Outcome:
     """Run the pipeline to its end, then the projector, for as long as `stop` lets them; fill in and return the outcome."""
     working = asyncio.create_task(pipeline.run())
 
@@ -123,7 +139,7 @@ async def work(outcome: Outcome, ledger: Ledger, pipeline: Works, projector: Pro
     return outcome
 
 
-async def _project(outcome: Outcome, projector: Projector, stop: Stop, *, hurry: bool) -> None:
+async def _project(outcome: Outcome, projector: Follower, stop: Stop, *, hurry: bool) -> None:
     finishing = asyncio.create_task(asyncio.to_thread(projector.finish, hurry=hurry))
 
     def asked() -> None:

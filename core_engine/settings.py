@@ -73,6 +73,7 @@ class Settings:
     qdrant_url: str | None = _option(None, "QDRANT_URL")
     qdrant_api_key: str | None = _option(None, "QDRANT_API_KEY", secret=True)
 
+    projector: str = _option("auto", choices=("auto", "thread", "process"))
     grace: float = _option(60.0)
     wait: float | None = _option(None)
     defer_writes: bool = _option(False)
@@ -139,6 +140,11 @@ class Settings:
         if self.embedder_used == "none":
             return "none"
         return "qdrant" if self.qdrant_url else "embedded"
+
+    @property
+    def asks_models(self) -> bool:
+        """Something is asked over the network."""
+        return self.extractor_used == "openai" or self.embedder_used == "openai"
 
     # --- where things lie -------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from core_engine.ledger import batches, documents, questions
 from core_engine.ledger.values import DEAD
 from core_engine.limits.history import History
 from core_engine.limits.rate_limiter import BucketState
+from core_engine.machine import Used, used
 from core_engine.ports import Pricer
 from core_engine.progress import Progress, Trouble
 from core_engine.projector import Projection, Written
@@ -151,7 +151,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         },
         "left_open": dict(progress.left_open),
         "batch": _batch(db, outcome.run, calls),
-        "machine": {"peak_rss_mb": round(peak_rss_mb(), 1), "cpu_s": round(time.process_time(), 2)},
+        "machine": _machine(projection.apart),
     }
 
 
@@ -469,14 +469,14 @@ def _iso(when: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
 
 
-def peak_rss_mb() -> float:
-    """The most memory that this process has held, in MB; 0 where the system doesn't say (Windows)."""
-    if sys.platform == "win32":
-        return 0.0
-    import resource  # noqa: PLC0415  Windows has none
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+def _machine(apart: Used | None) -> dict[str, float]:
+    """What the run used of the machine, its projector's process included."""
+    here = used()
+    peaks, cpu = [here.peak_rss_mb], [here.cpu_s]
+    if apart:
+        peaks.append(apart.peak_rss_mb)
+        cpu.append(apart.cpu_s)
+    return {"peak_rss_mb": round(sum(peaks), 1), "cpu_s": round(sum(cpu), 2)}
 
 
 def to_json(report: Mapping[str, Any]) -> bytes:

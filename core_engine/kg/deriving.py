@@ -13,7 +13,7 @@ from core_engine.kg.ontology import Ontology
 from core_engine.kg.rules.extractor import READING_VERSION, RULES_VERSION
 from core_engine.kg.ruling import RuledWorkspace
 from core_engine.ledger import graph
-from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.ledger import LedgerBase
 from core_engine.types import Chunk
 
 DERIVE_VERSION = 2
@@ -38,14 +38,14 @@ class AnswerDeriver:
         """What a model's answer says that the chunk's words support."""
         return as_rows(stale, derive(self._workspace, chunk, stale.answer, self._ontology))
 
-    def begin(self, ledger: Ledger) -> None:
+    def begin(self, ledger: LedgerBase) -> None:
         """Have what an older version derived from models' answers derived again, for free."""
         with ledger.reading() as db:
             before = _saved(db, _VERSION)
         if before != str(DERIVE_VERSION):
             ledger.write(_begin)
 
-    def together(self, ledger: Ledger) -> int:
+    def together(self, ledger: LedgerBase) -> int:
         """Decide which of the rules' candidates are names, from the counts of all chunks in the workspace.
 
         Nothing happens if neither the set of chunks nor any answer nor this program changed since the last time.

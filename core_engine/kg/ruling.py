@@ -18,7 +18,7 @@ from core_engine.kg.rules.records import Findings
 from core_engine.kg.rules.writing import NOUNS, Writing
 from core_engine.ledger import graph
 from core_engine.ledger.documents import document_names, load_chunks
-from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.ledger import LedgerBase
 from core_engine.types import Chunk
 
 _PAGE = 500
@@ -45,7 +45,7 @@ class RuledWorkspace:
 
     workspace: str
     ontology: Ontology
-    ledger: Ledger
+    ledger: LedgerBase
     specs: Mapping[int, bool]
     _trouble: dict[int, str] = field(default_factory=dict)
 

@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import queue
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -35,15 +36,56 @@ _PATIENCE_S = 120.0  # with another program that has locked the file
 _SMALL = 128 * 1024 * 1024  # bytes that are checked from end to end when the ledger is opened: about half a second
 
 
-class Ledger:
-    """The open ledger of one workspace. Use as a context manager; close() waits for what was handed in."""
+class LedgerBase(ABC):
+    """A ledger that is read beside its writer, by any number of threads; who writes is for others to say."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._failed: BaseException | None = None
         self._closed = False
         self._readers: list[sqlite3.Connection] = []  # idle; appending and popping are atomic
+
+    def close(self) -> None:
+        """Give the idle connections back."""
+        self._closed = True
+        while self._readers:
+            self._readers.pop().close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one moment of the ledger until it is given back, while others write."""
+        # Given back, a connection waits for the next reader: opening one takes longer than most of what is read.
+        try:
+            db = self._readers.pop()
+        except IndexError:
+            db = _connect(self.path, readonly=True)
+        try:
+            db.execute("BEGIN")
+            yield db
+            db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            db.close()
+            raise _explained(self.path, error) from error
+        except BaseException:
+            db.close()
+            raise
+        if self._closed:
+            db.close()
+        else:
+            self._readers.append(db)
+
+    @abstractmethod
+    def write(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a change and wait for its commit. Not on the event loop."""
+
+
+class Ledger(LedgerBase):
+    """The open ledger of one workspace. Use as a context manager; close() waits for what was handed in."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._urgent: deque[_Job] = deque()
+        self._patient: deque[_Job] = deque()
+        self._waiting = threading.Semaphore(0)  # counts the jobs, and the word that there are no more
         _make_private(path)
         try:
             db = _connect(path)
@@ -71,21 +113,15 @@ class Ledger:
     def close(self) -> None:
         """Wait until everything handed in is committed, then close."""
         if not self._closed:
-            self._closed = True
-            while self._readers:
-                self._readers.pop().close()
-            self._jobs.put(None)
+            super().close()
+            self._waiting.release()
             self._thread.join()
 
     def submit(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
         """Hand in a change; the future is done when it is committed. Whatever `work` raises, the future raises."""
-        if self._closed:
-            raise LedgerError(f"the ledger {self.path} is closed")
-        job = _Job(lambda db: work(db, *args, **kwargs))
-        self._jobs.put(job)
-        return job.future
+        return self._hand_in(self._patient, lambda db: work(db, *args, **kwargs))
 
     def write(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a change and wait for its commit. Not on the event loop: use `commit` there."""
@@ -94,58 +130,40 @@ class Ledger:
     async def commit(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Make a change and wait for its commit, on the event loop."""
-        # Shielded: a cancelled caller must not cancel what another group member's commit already holds.
-        return await asyncio.shield(asyncio.wrap_future(self.submit(work, *args, **kwargs)))
+        """Make a change and wait for its commit, on the event loop, before what threads have handed in.
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that sees one moment of the ledger until it is given back, while others write."""
-        # Given back, a connection waits for the next reader: opening one takes longer than most of what is read.
-        try:
-            db = self._readers.pop()
-        except IndexError:
-            db = _connect(self.path, readonly=True)
-        try:
-            db.execute("BEGIN")
-            yield db
-            db.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            db.close()
-            raise _explained(self.path, error) from error
-        except BaseException:
-            db.close()
-            raise
+        A call in flight waits for it; the planner's and the projector's changes are larger, and nobody's money waits.
+        """
+        future = self._hand_in(self._urgent, lambda db: work(db, *args, **kwargs))
+        # Shielded: a cancelled caller must not cancel what another group member's commit already holds.
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def _hand_in(self, jobs: deque[_Job], work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         if self._closed:
-            db.close()
-        else:
-            self._readers.append(db)
+            raise LedgerError(f"the ledger {self.path} is closed")
+        job = _Job(work)
+        jobs.append(job)
+        self._waiting.release()
+        return job.future
 
     # --- the writer thread ------------------------------------------------------------------------------------------
 
     def _write_all(self, db: sqlite3.Connection) -> None:
-        more = True
-        while more:
-            group, more = self._next_group()
-            if group:
-                self._commit_group(db, group)
+        while group := self._next_group():
+            self._commit_group(db, group)
         # Refusing to close with a reader around would only leave the WAL file for the next opening.
         with contextlib.suppress(sqlite3.Error):
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.close()
 
-    def _next_group(self) -> tuple[list[_Job], bool]:
-        group: list[_Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            group.append(job)
-            if len(group) == _GROUP:
-                return group, True
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return group, True
-        return group, False
+    def _next_group(self) -> list[_Job]:
+        """Everything urgent together, or, where nothing is, all of the others. Empty when there will be no more."""
+        self._waiting.acquire()
+        jobs = self._urgent or self._patient
+        group = [jobs.popleft()] if jobs else []
+        while jobs and len(group) < _GROUP and self._waiting.acquire(blocking=False):
+            group.append(jobs.popleft())
+        return group
 
     def _commit_group(self, db: sqlite3.Connection, group: list[_Job]) -> None:
         try:

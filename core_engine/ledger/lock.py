@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
 
@@ -108,6 +109,19 @@ class RunLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+@contextlib.contextmanager
+def held(path: Path, wait_s: float) -> Iterator[None]:
+    """Hold a lock file, after waiting so long for another's end. Raises WorkspaceLocked where that takes longer."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _opened(path) as file:
+        give_up_at = time.monotonic() + wait_s
+        while not _try_lock(file):
+            if time.monotonic() > give_up_at:
+                raise WorkspaceLocked(f"{path}: what an earlier run left has not ended yet: try again in a moment")
+            time.sleep(_LOOK_S)
+        yield
 
 
 def is_held(path: Path) -> str:

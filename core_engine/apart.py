@@ -1,0 +1,275 @@
+"""A projector in a process of its own, so that deriving and writing don't take turns with the calls in flight.
+
+Python lets one thread of a process run at a time: on a large corpus each reply would wait for the projector, and the
+projector for the replies. The ledger keeps its one writer (law 9): changes are posted to the run's process, which
+commits them and says so. What the projector logs goes the same way. A store's library that takes its process down
+(Qdrant Edge on a full disk) takes down the stores alone: what is answered is in the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.handlers
+import os
+import pickle
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import fields
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from core_engine.errors import KGError, StoreError
+from core_engine.ledger.ledger import Ledger, LedgerBase
+from core_engine.ledger.lock import held
+from core_engine.machine import used
+from core_engine.projector import Projection, Projector
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Make = Callable[[LedgerBase], Projector]
+
+_OURS = ("kg", "core_engine", "metrics", "cli")  # whose loggers a run listens to
+_ENDS_S = 10.0  # for the process to be gone after its last word, or after it was told to hurry
+_BEFORE_S = 10.0  # for the process of a killed run to notice that nobody needs it
+
+
+class ProjectorApart:
+    """Stands in the run's process for a Projector in another. Use it as one.
+
+    `make` builds the projector there: a function at a module's top level, or a `partial` of one. `lock` is a file that
+    tells whether an earlier one still lives.
+    """
+
+    def __init__(self, ledger: Ledger, make: Make, lock: Path) -> None:
+        self._ledger = ledger
+        self._make = make
+        self._lock = lock
+        self._opened: Future[None] = Future()
+        self._process: SpawnProcess | None = None
+        self._orders: Connection | None = None
+        self._late: threading.Timer | None = None
+        self._serving: threading.Thread | None = None
+        self.result = Projection()
+        self.store_names: dict[str, str] = {"graph_store": "none", "vector_store": "none"}
+        self.warnings: list[str] = []
+
+    def start(self) -> None:
+        """Start the process and open the stores. Raises what Projector.start() raises."""
+        context = get_context("spawn")
+        desk, their_desk = context.Pipe()
+        their_orders, self._orders = context.Pipe(duplex=False)
+        levels = {name: logging.getLogger(name).getEffectiveLevel() for name in _OURS}
+        self._process = context.Process(
+            target=_live,
+            args=(self._make, self._ledger.path, self._lock, their_desk, their_orders, levels),
+            name="kg-projector",
+            daemon=True,
+        )
+        self._process.start()
+        their_desk.close()
+        their_orders.close()
+        self._serving = threading.Thread(target=self._serve, args=(desk,), name="kg-projector", daemon=True)
+        self._serving.start()
+        self._opened.result()
+
+    def finish(self, *, hurry: bool = False) -> Projection:
+        """Have projected what is left (nothing more, in a hurry), and say what was done."""
+        if hurry:
+            self.hurry()
+        self._order("finish")
+        if self._serving:
+            self._serving.join()
+        if self._late:
+            self._late.cancel()
+        return self.result
+
+    def hurry(self) -> None:
+        """Leave what is not written yet to the next run. From any thread, while finish() waits or before it."""
+        self._order("hurry")
+        if self._late is None and self._process:
+            # A store's library may hang where nothing of Python's is heard.
+            self._late = threading.Timer(_ENDS_S, self._process.kill)
+            self._late.daemon = True
+            self._late.start()
+
+    def _order(self, order: str) -> None:
+        if self._orders:
+            with contextlib.suppress(OSError):  # it is gone: whoever serves it knows
+                self._orders.send(order)
+
+    def _serve(self, desk: Connection) -> None:
+        """Do what the projector's process asks for, until its last word."""
+        try:
+            while self._answer(desk, *desk.recv()):
+                pass
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._died()
+        finally:
+            desk.close()
+            if self._process:
+                self._process.join(_ENDS_S)
+
+    def _answer(self, desk: Connection, what: str, *said: Any) -> bool:
+        """False after the last word."""
+        if what == "write":
+            work, args, kwargs, result = said
+            self._take(result)
+            desk.send(self._write(work, args, kwargs))
+        elif what == "log":
+            [record] = said
+            if (logger := logging.getLogger(record.name)).isEnabledFor(record.levelno):
+                logger.handle(record)
+        elif what == "opened":
+            self.store_names, result, self.warnings = said
+            self._take(result)
+            self._opened.set_result(None)
+        elif what == "refused":
+            self._opened.set_exception(said[0])
+            return False
+        else:
+            result, self.warnings = said
+            self._take(result)
+            return False
+        return True
+
+    def _write(self, work: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        try:
+            return self._ledger.write(work, *args, **kwargs), None
+        except Exception as error:  # noqa: BLE001  goes to the one who asked
+            return None, _portable(error)
+
+    def _take(self, result: Projection) -> None:
+        """In place: the live view and the report hold the one they were given."""
+        for item in fields(Projection):
+            setattr(self.result, item.name, getattr(result, item.name))
+
+    def _died(self) -> None:
+        code: int | None = None
+        if self._process:
+            self._process.join(_ENDS_S)
+            code = self._process.exitcode
+        said = f"exit {code}"
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                said = signal.Signals(-code).name
+        error = StoreError(
+            f"the process that writes the stores ended ({said}); where the disk is full, free some space "
+            "(everything is in the ledger; the next run or `kg rebuild` writes it)"
+        )
+        if self._opened.done():
+            self.result.errors.append(str(error))
+        else:
+            self._opened.set_exception(error)
+
+
+class _Post:
+    """The child's end: messages to the run's process, and its answers."""
+
+    def __init__(self, desk: Connection) -> None:
+        self._desk = desk
+        self._sending = threading.Lock()
+        self._asking = threading.Lock()
+
+    def tell(self, *said: Any) -> None:
+        with self._sending:
+            self._desk.send(said)
+
+    def ask(self, *said: Any) -> Any:
+        with self._asking:
+            self.tell(*said)
+            value, error = self._desk.recv()
+        if error is not None:
+            raise error
+        return value
+
+
+class _PostedLedger(LedgerBase):
+    """Reads by itself, and has its changes made by the run's process."""
+
+    def __init__(self, path: Path, post: _Post) -> None:
+        super().__init__(path)
+        self._post = post
+        self.result = Projection()
+
+    def write(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As Ledger.write; `work` has to be a function at a module's top level."""
+        changed: T = self._post.ask("write", work, args, kwargs, self.result)
+        return changed
+
+
+class _PostedLog(logging.handlers.QueueHandler):
+    """Hands each record to the run's process, whose handlers format it and take out what is secret."""
+
+    def __init__(self, post: _Post) -> None:
+        super().__init__(post)  # type: ignore[arg-type]  # only enqueue() looks at it
+        self._post = post
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            self._post.tell("log", record)
+
+
+def _live(make: Make, path: Path, lock: Path, desk: Connection, orders: Connection, levels: dict[str, int]) -> None:
+    """The life of the projector's process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the terminal sends them to both; the run's process says what to do
+    post = _Post(desk)
+    handler = _PostedLog(post)
+    for name, level in levels.items():
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        with held(lock, _BEFORE_S):
+            _project(make, _PostedLedger(path, post), post, orders)
+    except OSError:
+        os._exit(1)  # nobody listens any more
+
+
+def _project(make: Make, ledger: _PostedLedger, post: _Post, orders: Connection) -> None:
+    finishing = threading.Event()
+    try:
+        projector = make(ledger)
+        ledger.result = projector.result
+        listening = threading.Thread(target=_listen, args=(orders, projector, finishing), daemon=True)
+        listening.start()
+        projector.start()
+    except Exception as error:  # noqa: BLE001  told by the one who waits for the stores
+        post.tell("refused", _portable(error))
+        return
+    post.tell("opened", projector.store_names, projector.result, projector.warnings)
+    finishing.wait()
+    result = projector.finish()
+    result.apart = used()
+    ledger.close()
+    post.tell("done", result, projector.warnings)
+
+
+def _listen(orders: Connection, projector: Projector, finishing: threading.Event) -> None:
+    while True:
+        try:
+            order = orders.recv()
+        except (EOFError, OSError):
+            os._exit(1)  # the run was killed: the next one begins where the ledger stands
+        if order == "hurry":
+            projector.hurry()
+        else:
+            finishing.set()
+
+
+def _portable(error: Exception) -> Exception:
+    """The error as it can travel."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes
+    except Exception:  # noqa: BLE001  whatever its making asks for
+        return KGError(str(error) or repr(error))
+    return error
