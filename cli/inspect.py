@@ -13,6 +13,7 @@ from cli import options, show
 from core_engine.chunking.cut import cut, keep_ready
 from core_engine.errors import NotATranscript, ReadError, SettingsError
 from core_engine.llm.tokens import estimate_tokens
+from core_engine.machine import collecting_seldom
 from core_engine.readers import registry
 from core_engine.readers.languages import Language, language_of
 from core_engine.readers.sources import Source, discover
@@ -71,12 +72,13 @@ def inspect(
         raise SettingsError(f"--format {format}: there is no such format: {', '.join(registry.formats())}")
     bad = False
     found = []
-    for one in _inspections(files, format):
-        bad = bad or one.status == "unreadable"
-        if json:
-            found.append(one)
-        else:
-            show.out(_in_words(one))
+    with collecting_seldom():
+        for one in _inspections(files, format):
+            bad = bad or one.status == "unreadable"
+            if json:
+                found.append(one)
+            else:
+                show.out(_in_words(one))
     if json:
         show.json_out(found)
     raise typer.Exit(2 if bad else 0)

@@ -59,7 +59,7 @@ _FILLER = re.compile(
 )
 _ENGLISH_FILLER = re.compile(rf"[UuEe](?<![\w'’\-].)(?:(?<=[Uu])m+|(?<=[Ee])r){_END}(?:\s*+,)?")
 _NAME_NEXT = re.compile(r" [^\W\d_a-z]\w")
-_ASIDE_PHRASE = re.compile(r"(?:[Yy]ou know|I mean|M{1,2})\s*+,")
+_ASIDE_PHRASE = re.compile(r"[YyIM](?:(?<=[Yy])ou know|(?<=I) mean|(?<=M)M?)\s*+,")
 _SENTENCE_STOPS = ".?!,;:…-–—"
 _TITLES = ("Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "Rev.", "Hon.", "Sen.", "Gen.", "Col.", "Capt.")
 
@@ -79,11 +79,15 @@ _NUMBER = re.compile(
 
 # "Yeah . Yeah , okay . So ..." says no more than "Yeah. So ...".
 _NOD = r"(?:yeah|yep|okay|ok|right|alright|sure|oh|mm)"
-_NODS = re.compile(rf"\b({_NOD})((?:(?: ?[.,])?\s++{_NOD})+)(?=\s*+(?:[.,?!]|$))", re.IGNORECASE)
+_FIRST_NOD = (
+    r"[YyOoRrAaSsMm\u017f](?<!\w.)"  # (U+017F is a letter s to a pattern that ignores case)
+    r"(?i:(?<=y)(?:eah|ep)|(?<=o)(?:kay|k|h)|(?<=r)ight|(?<=a)lright|(?<=s)ure|(?<=m)m)"
+)
+_NODS = re.compile(rf"({_FIRST_NOD})((?i:(?:(?: ?[.,])?\s++{_NOD})+))(?=\s*+(?:[.,?!]|$))")
 
 # A word broken off and begun again: "th- the", "I just p picked", "how much w how easy". A lone letter may also be a
 # name ("plan b", "the c compiler"), so it goes only after a word that no noun phrase ends with or goes on after.
-_CUT_OFF_SIGN = re.compile(r"\w-\s")
+_CUT_OFF_SIGN = re.compile(r"-(?<=\w-)\s")
 _CUT_OFF = re.compile(r"\b([A-Za-z]{1,4})-\s++(?=\1[a-z'])", re.IGNORECASE)
 _FRAGMENT = re.compile(r"\s[bcdfghjklmnpqrstvwz](?=\s)")
 _BEFORE_FRAGMENT = (
@@ -105,7 +109,7 @@ _BEFORE = frozenset(_BEFORE_FRAGMENT.split())
 _SPELLED = re.compile(r"(?<![^\W_][A-Z])(?<=[A-Z])_(?:(?=[A-Z]_)|(?<=_[A-Z]_)(?![a-z]{2}|\d))")  # "L_C_D_"
 
 _SQUEEZE = re.compile(
-    rf"({_JOIN}|\s++(?=[,.?!;:…](?:[\s,.?!;:\"”’')]|$)|'(?:s|re|m|ve|ll|d)\b(?!')|n't\b|$))|\s{{2,}}|[^\S ]"
+    rf"\s(?:((?<={_JOIN})|\s*+(?=[,.?!;:…](?:[\s,.?!;:\"”’')]|$)|'(?:s|re|m|ve|ll|d)\b(?!')|n't\b|$))|\s++|(?<=[^\S ]))"
 )
 
 _NOTHING = (

@@ -123,7 +123,7 @@ def _blocks(text: str, lines: list[Line], times: re.Pattern[str], sign: str, *, 
     heads = [
         (i, match)
         for i, line in enumerate(lines)
-        if sign in text[line.start : min(line.end, line.start + 80)]
+        if text.find(sign, line.start, min(line.start + 80, line.end)) >= 0
         and (match := times.match(text, line.start, line.end))
     ]
     blocks = []
@@ -145,7 +145,7 @@ def _blocks(text: str, lines: list[Line], times: re.Pattern[str], sign: str, *, 
 def _is_identifier(text: str, lines: list[Line], i: int, *, any_words: bool) -> bool:
     """Whether line `i`, which stands right above a time line, names the cue below rather than being words."""
     line = lines[i]
-    if text[line.start : min(line.end, line.start + 20)].strip().isdigit():
+    if text[line.start : line.end][:20].strip().isdigit():
         return True
     return any_words and not line.blank and lines[i - 1].blank
 
@@ -235,7 +235,9 @@ def _cues(pieces: list[Piece], speakers: set[str], *, dense: bool) -> Iterator[C
 
 
 def _cue(held: list[tuple[str, Place, Piece]], speaker: str | None) -> Cue:
-    _, _, first = held[0]
+    words, place, first = held[0]
+    if len(held) == 1:
+        return Cue(words, speaker, first.block.start, first.block.end, place, apart=first.change)
     # A name may stand in a line of its own, above the words.
     places = [place for words, place, _ in held if words] or [first.place]
     place = Place(places[0].start, places[-1].end, places[0].line)

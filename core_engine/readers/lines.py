@@ -22,15 +22,20 @@ def lines_of(text: str) -> list[Line]:
     lines: list[Line] = []
     start = number = 0
     for piece in text.split("\n"):
-        # Nearly always one line; an old Macintosh ended them with a return alone.
-        inner = piece.removesuffix("\r") if start + len(piece) < len(text) else piece
-        at = start
-        for line in inner.split("\r") if "\r" in inner else (inner,):
+        stop = start + len(piece)
+        if "\r" not in piece:
             number += 1
-            end = at + len(line)
-            lines.append(Line(number, at, end, not line or line.isspace()))
-            at = end + 1
-        start += len(piece) + 1
+            lines.append(Line(number, start, stop, not piece or piece.isspace()))
+        else:
+            # Nearly always one line; an old Macintosh ended them with a return alone.
+            inner = piece.removesuffix("\r") if stop < len(text) else piece
+            at = start
+            for line in inner.split("\r"):
+                number += 1
+                end = at + len(line)
+                lines.append(Line(number, at, end, not line or line.isspace()))
+                at = end + 1
+        start = stop + 1
     if lines and lines[-1].start >= len(text):
         lines.pop()
     return lines
@@ -38,6 +43,8 @@ def lines_of(text: str) -> list[Line]:
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     """The span without the blanks at both its ends; empty (`start == end`) where there is nothing else."""
+    if start < end and not text[start].isspace() and not text[end - 1].isspace():
+        return start, end
     first = _FIRST.search(text, start, end)
     if first is None:
         return start, start

@@ -57,6 +57,8 @@ def _overlap(before: list[list[str]], lines: list[list[str]]) -> int:
     """The longest end of the cue before that this one begins with: whole lines of it, or at least three words."""
     shown = [word for line in before for word in line][-_LOOKED_AT:]
     new = [word for line in lines for word in line][:_LOOKED_AT]
+    if not new or new[0] not in shown:
+        return 0
     edges, length = set(), 0
     for line in reversed(before):
         length += len(line)

@@ -15,15 +15,9 @@ _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*s?")
 
 def seconds(value: Any) -> float | None:
     """Seconds from the start, or None for what is no time (missing, negative, NaN, words)."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)):
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-        return number if math.isfinite(number) and number >= 0 else None
-    if not isinstance(value, str) or len(value) > 40:
+    if not isinstance(value, str):
+        return _number(value)
+    if len(value) > 40:
         return None
     value = value.strip()
     if clock := _CLOCK.fullmatch(value):
@@ -33,3 +27,13 @@ def seconds(value: Any) -> float | None:
     if plain := _NUMBER.fullmatch(value):
         return float(plain[1])
     return None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None

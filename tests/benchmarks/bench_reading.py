@@ -107,21 +107,23 @@ def made(folder: Path, kind: str, megabytes: float) -> Path:
 
 
 def read_and_cut(path: Path) -> dict[str, float]:
-    """What a fresh process does: the fingerprint, the turns, the chunks."""
+    """What a fresh process does, as `kg process` does it: the fingerprint, the turns, the chunks."""
     from core_engine.chunking.cut import cut
+    from core_engine.machine import collecting_seldom
     from core_engine.readers.registry import discover, fingerprint, read
     from core_engine.types import Transcript
 
     began = time.process_time()
     documents = turns = chunks = problems = 0
     (source,) = discover([str(path)])
-    for item in read(source, fingerprint(source)).items:
-        if isinstance(item, Transcript):
-            documents += 1
-            turns += len(item.turns)
-            chunks += len(cut(f"d{documents}", item.turns))
-        else:
-            problems += 1
+    with collecting_seldom():
+        for item in read(source, fingerprint(source)).items:
+            if isinstance(item, Transcript):
+                documents += 1
+                turns += len(item.turns)
+                chunks += len(cut(f"d{documents}", item.turns))
+            else:
+                problems += 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
     used = time.process_time() - began
     return {"s": used, "mb": peak, "documents": documents, "turns": turns, "chunks": chunks, "problems": problems}
