@@ -48,9 +48,9 @@ class Charge:
     def __init__(self, endpoint: str, *, replies: bool = True) -> None:
         """`replies` of False: nothing is written in answer, as with embeddings, so usage is all there is."""
         self._name = urlsplit(endpoint).hostname or "the endpoint"
-        surely = self._name.endswith(_BY_CEILING)
-        self._known = surely or not replies
-        self.by_ceiling: bool | None = (surely and replies) if self._known else None
+        self.openai = self._name.endswith(_BY_CEILING)
+        self._known = self.openai or not replies
+        self.by_ceiling: bool | None = (self.openai and replies) if self._known else None
 
     def amount(self, size: Size) -> int:
         """Tokens to reserve."""

@@ -24,7 +24,9 @@ _SURE = 64  # answers that decide where it is close
 _ENOUGH = 16  # answers, at least, that a level is judged by
 _ROOM = 1.2  # above where the queue should begin
 _SURELY_SLOW = 2  # windows: a machine that slept makes one of them slow
-_REST = 4  # windows until the next look upwards, twice as many each time
+_REST, _LONGEST_REST = 4, 32  # windows until the next look upwards, twice as many each time
+_STEP = 0.75  # of the level: the first step down, which costs a healthy server a quarter of one window's work
+_UNEVEN = 0.7  # standard deviation over mean of the times: above, too much is luck to judge by
 
 
 @dataclass(slots=True)
@@ -42,6 +44,11 @@ class _Window:
         """Work a second, by Little's law: answers come in bursts, and a count of them between two moments is luck."""
         return self.under_way / self.answers * self.work / max(sum(self.took), 1e-9)
 
+    @property
+    def uneven(self) -> bool:
+        """Replies take so different times that a queue can't be told from chance."""
+        return statistics.pstdev(self.took) > _UNEVEN * statistics.fmean(self.took)
+
 
 class Knee:
     """The level of concurrency at which a server's throughput stops to grow, never above `most`.
@@ -51,8 +58,9 @@ class Knee:
         knee.answered(seconds, work)
 
     It starts at `most`, and stays there as long as requests take about as long as the first one did. Where they take
-    longer, they wait for each other at the server: then lower levels are tried, and the lowest is kept that gets as
-    much work done. What decides is throughput, measured; that the latency grows is only the reason to look.
+    longer, they may wait for each other at the server: then a somewhat lower level is tried, and lower ones only where
+    that got as much done. What decides is throughput, measured; that the latency grows is only the reason to look, and
+    where it was none, the longer times are the usual ones from then on.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class Knee:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._alone_s: float | None = None
         self._low = 0  # known to be too low
+        self._hinted = 0  # where the times say that the queue begins
         self._good = most  # known to be good
         self._best = 0.0  # work a second, there
         self._usual_s = 0.0  # what a reply takes, there
@@ -117,7 +126,7 @@ class Knee:
             self._in += 1
 
     def answered(self, seconds: float, work: float, *, bound: bool) -> None:
-        """An answer took so long and had so much in it. `bound`: a rate limit is known, and goes before all this."""
+        """An answer took so long and had so much in it. `bound`: its provider has rate limits, which go before all this."""
         if self._alone_s is None:
             self._alone_s = seconds
             return
@@ -142,9 +151,9 @@ class Knee:
             self._window = _Window(skip=0)
             self._judge(window, window.speed)
 
-    def timed_out(self) -> None:
+    def timed_out(self, *, bound: bool) -> None:
         """A request waited in vain. Among many under way that is a queue too long: halve them, once for all of them."""
-        if self._window.skip > 0 or self.limit == 1 or self._in < 2:
+        if bound or self._window.skip > 0 or self.limit == 1 or self._in < 2:
             return
         log.warning(
             "%s: no reply in time with %d requests at once: %d from now on", self._name, self.limit, self.limit // 2
@@ -164,6 +173,8 @@ class Knee:
             if speed * _AS_GOOD > self._best:
                 self._low, self._good, self._best, self._rest = self._good, self.limit, speed, _REST
                 self._searching = self.limit < self._most
+                if not self._searching:
+                    self._alone_s = max(self._alone_s or 0.0, statistics.fmean(window.took))
                 self._go(min(self._most, 2 * self.limit)) if self._searching else self._settle(self.limit)
             else:
                 self._settle(self._good)
@@ -179,14 +190,15 @@ class Knee:
             if self._slow < _SURELY_SLOW:
                 return
             self._slow = 0
-            self._searching, self._good, self._best = True, self._most, speed
+            self._searching, self._low, self._good, self._best = True, 0, self._most, speed
             self._usual_s = statistics.fmean(window.took)
-            self._go(self._hint(window))
+            self._hinted = self._hint(window)
+            self._look()
         elif self.limit < self._most:
             self._windows_left -= 1
             self._best = speed
             if self._windows_left <= 0:
-                self._rest *= 2
+                self._rest = min(2 * self._rest, _LONGEST_REST)
                 self._upwards = True
                 self._go(min(self._most, max(self.limit + 1, round(self.limit * 1.5))))
         else:
@@ -194,15 +206,18 @@ class Knee:
             self._windows_left -= 1
 
     def _wanted(self, window: _Window) -> float:
-        """The speed from which this level is as good as the best: a little less where replies come much sooner."""
-        sooner = statistics.fmean(window.took) <= _MUCH_SOONER * self._usual_s
+        """The speed from which this level is as good as the best: a little less where replies come much sooner.
+
+        At the first step down too: it is half-way between what a queue would give and what none would.
+        """
+        sooner = self._good == self._most or statistics.fmean(window.took) <= _MUCH_SOONER * self._usual_s
         return (_AS_GOOD_SOONER if sooner else _AS_GOOD) * self._best
 
     def _waits(self, window: _Window) -> bool:
         if self._windows_left > 0 or self._alone_s is None:
             return False
         usual = statistics.median(window.took)
-        return usual >= _NOTICED_S and usual >= _SLOWER * self._alone_s
+        return usual >= _NOTICED_S and usual >= _SLOWER * self._alone_s and not window.uneven
 
     def _hint(self, window: _Window) -> int:
         """By Little's law: of n requests that take r each, and r0 each alone, n * r0 / r are worked on."""
@@ -211,15 +226,19 @@ class Knee:
         return min(max(round(worked_on * _ROOM), 1), self._most - 1)
 
     def _look(self) -> None:
-        if self._good <= 1 or self._low >= _NEAR * self._good or self._good - self._low <= 1:
+        pays = self._good == self._most and self._low > 0  # already the first step down was too much
+        if pays or self._good <= 1 or self._low >= _NEAR * self._good or self._good - self._low <= 1:
             self._searching = False
-            if self._good == self._most:
-                self._rest *= 4  # it pays to wait: no need to look again soon
+            if pays:
+                self._rest = min(4 * self._rest, _LONGEST_REST)  # no need to look again soon
+                self._alone_s = max(self._alone_s or 0.0, self._usual_s)  # they take so long without a queue
             self._settle(self._good)
             if self._good < self._most:
                 log.info("%s: %d requests at once get as much done as more would", self._name, self._good)
         else:
-            below = round(self._good * 0.75) if not self._low else round((self._good * self._low) ** 0.5)
+            below = round(self._good * _STEP) if not self._low else round((self._good * self._low) ** 0.5)
+            if not self._low and self._good < self._most:  # there is a queue: a step down has cost nothing
+                below = min(below, self._hinted)
             self._go(min(max(below, self._low + 1), self._good - 1))
 
     def _settle(self, level: int) -> None:

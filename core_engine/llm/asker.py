@@ -117,6 +117,11 @@ class Asker:
         """A request of ours was answered before."""
         return self.answered > 0
 
+    @property
+    def _bound(self) -> bool:
+        """The provider has rate limits, and is not slower for what is within them."""
+        return self._charge.openai or self._office.limiter.bounds(self._lane)
+
     def give_up(self, error: ModelError) -> ServiceRefused:
         """Send nothing any more; the error that ends the run."""
         self._refused = ServiceRefused(str(error), kind=error.kind, status=error.status)
@@ -230,7 +235,7 @@ class Asker:
                     continue
                 failures += 1
                 if failure.kind == "timeout":
-                    self._knee.timed_out()
+                    self._knee.timed_out(bound=self._bound)
                 self._outage.failed(question.batch)
                 if self._outage.hopeless:
                     away = PassingFailure(
@@ -310,7 +315,7 @@ class Asker:
         office.progress.last_commit_at = time.time()
         self.answered += 1
         self._outage.answered()
-        self._knee.answered(call.duration_s, call.usage.total or 1, bound=office.limiter.bounds(self._lane))
+        self._knee.answered(call.duration_s, call.usage.total or 1, bound=self._bound)
         self._limited_since = None
         self._tell(call)
         return call, reply
