@@ -15,6 +15,9 @@ _AVERAGE_TOKENS = 90.0
 # Thai, Japanese kana and Chinese characters are written without spaces: the word tokenizer makes a whole sentence one
 # token. Elsewhere it says the same as the multilingual one, three times as fast.
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_KANA = re.compile("[\u3040-\u30ff]")
+_SIGN_OF_JAPANESE = "\u306e"  # "of", which hardly a Japanese sentence does without
 
 
 class Bm25Encoder:
@@ -35,7 +38,16 @@ class Bm25Encoder:
     def query(self, text: str) -> SparseVector:
         """The vector with which to search; empty where the text holds no word."""
         text = _encodable(text)
-        return _plain(self._model_for(text).embed_query(text))
+        vector = _plain(self._model_for(text).embed_query(text))
+        return self._japanese_too(text, vector) if _HAN.search(text) and not _KANA.search(text) else vector
+
+    def _japanese_too(self, text: str, chinese: SparseVector) -> SparseVector:
+        """The terms of both languages: a few characters without kana are taken for Chinese, and parted as it is."""
+        sign = self._multilingual.embed_query(_SIGN_OF_JAPANESE).indices
+        japanese = self._multilingual.embed_query(f"{_SIGN_OF_JAPANESE} {text}")
+        terms = {i: v for i, v in zip(japanese.indices, japanese.values, strict=True) if i not in sign}
+        terms |= zip(chinese.indices, chinese.values, strict=True)
+        return SparseVector(tuple(sorted(terms)), tuple(terms[i] for i in sorted(terms)))
 
     def _model_for(self, text: str) -> qdrant_edge.Bm25:
         unspaced = not text.isascii() and _UNSPACED.search(text)

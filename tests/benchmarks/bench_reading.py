@@ -4,6 +4,10 @@
 
 Held to: 100 MB in 60 s and 150 MB. `--growth` adds a file of a quarter of the size, to see that time grows with it and
 memory doesn't. The process imports nothing but readers and chunking; each starts afresh.
+
+    python -m tests.benchmarks.bench_reading --gigabytes 2 [--formats text,jsonl,csv]
+
+Reads a huge file of each to its end, without cutting it, and one of 20 MB beside it. Held to: a quarter more memory.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SECONDS, MEGABYTES = 60, 150
+SMALL = 20
+"""Megabytes of the file that a huge one is compared with: already read in parts."""
 PEOPLE = ("Ann Lee", "Bob Marsh", "Carla Diaz", "Wei Chen")
 SPEECH = (
     "so the next point is that Northwind Mills will ship what we promised to Harbor Logistics before the end of the "
@@ -106,7 +112,7 @@ def made(folder: Path, kind: str, megabytes: float) -> Path:
     return path
 
 
-def read_and_cut(path: Path) -> dict[str, float]:
+def read_and_cut(path: Path, *, cutting: bool = True) -> dict[str, float]:
     """What a fresh process does, as `kg process` does it: the fingerprint, the turns, the chunks."""
     from core_engine.chunking.cut import cut
     from core_engine.machine import collecting_seldom
@@ -121,7 +127,7 @@ def read_and_cut(path: Path) -> dict[str, float]:
             if isinstance(item, Transcript):
                 documents += 1
                 turns += len(item.turns)
-                chunks += len(cut(f"d{documents}", item.turns))
+                chunks += len(cut(f"d{documents}", item.turns)) if cutting else 0
             else:
                 problems += 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
@@ -129,25 +135,53 @@ def read_and_cut(path: Path) -> dict[str, float]:
     return {"s": used, "mb": peak, "documents": documents, "turns": turns, "chunks": chunks, "problems": problems}
 
 
-def measured(path: Path) -> dict[str, float]:
+def measured(path: Path, *, cutting: bool = True) -> dict[str, float]:
     run = [sys.executable, "-m", "tests.benchmarks.bench_reading", "--child", str(path)]
+    run += [] if cutting else ["--uncut"]
     return json.loads(subprocess.run(run, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)
+
+
+def huge(gigabytes: float, kinds: list[str]) -> bool:
+    """Whether each format takes no more memory for a huge file than for a small one."""
+    ok = True
+    print(f"{'format':10}{'file MB':>9}{'CPU s':>8}{'peak MB':>9}{'documents':>11}{'turns':>10}")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in kinds:
+            small = 0.0
+            for megabytes in (SMALL, gigabytes * 1000):
+                path = made(Path(folder), kind, megabytes)
+                got = measured(path, cutting=False)
+                size = path.stat().st_size / 1e6
+                path.unlink()
+                small = small or got["mb"]
+                held = got["mb"] <= 1.25 * small and not got["problems"]
+                ok = ok and held
+                print(
+                    f"{kind:10}{size:9.0f}{got['s']:8.1f}{got['mb']:9.0f}{got['documents']:11.0f}{got['turns']:10.0f}"
+                    f"{'' if held else '  MISSED'}",
+                    flush=True,
+                )
+    return ok
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=100)
-    parser.add_argument("--formats", default=",".join(MAKERS))
+    parser.add_argument("--gigabytes", type=float, help="only read files so large, and look at their memory")
+    parser.add_argument("--formats")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--uncut", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(read_and_cut(options.child)))
+        print(json.dumps(read_and_cut(options.child, cutting=not options.uncut)))
         return
+    if options.gigabytes:
+        sys.exit(not huge(options.gigabytes, (options.formats or "text,jsonl,csv").split(",")))
     failed = False
     print(f"{'format':10}{'file MB':>9}{'CPU s':>8}{'peak MB':>9}{'documents':>11}{'turns':>10}{'chunks':>9}")
     with tempfile.TemporaryDirectory() as folder:
-        for kind in options.formats.split(","):
+        for kind in options.formats.split(",") if options.formats else MAKERS:
             for megabytes in (options.megabytes / 4, options.megabytes) if options.growth else (options.megabytes,):
                 path = made(Path(folder), kind, megabytes)
                 got = measured(path)

@@ -68,3 +68,15 @@ def test_words_are_found_in_scripts_without_spaces(bm25, text, word):
 
 def test_latin_words_beside_chinese_ones_are_the_same_words(bm25):
     assert score(bm25.document("Kubernetes 集群升级"), bm25.query("kubernetes")) > 0
+
+
+def test_a_word_in_han_characters_is_found_in_chinese_and_in_japanese():
+    encoder = Bm25Encoder()
+
+    def found(word: str, text: str) -> bool:
+        return bool(set(encoder.query(word).indices) & set(encoder.document(text).indices))
+
+    japanese = "田中: 来週、電池の試作品を大阪に送ります。鈴木さんが担当です。"
+    assert all(found(word, japanese) for word in ("電池", "来週", "試作品", "大阪", "担当", "鈴木", "電池の"))
+    assert all(found(word, "我们下周把电池样品送到上海。") for word in ("电池", "上海"))
+    assert not found("電池", "鈴木さんの会社の人です。")
