@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from core_engine.errors import ModelError, PassingFailure, ServiceRefused
-from core_engine.kg.extractor import read_reply, store_parsed
+from core_engine.kg.extractor import read_reply, store_checked
 from core_engine.ledger import batches, questions
 from core_engine.ledger.batches import BAD, PASSING, UNTRIED, Job, OpenLine, Settled
 from core_engine.ledger.ledger import Ledger
@@ -187,12 +187,10 @@ class Collector:
                 for result in chats
             ]  # fmt: skip
 
-            def commit(db: sqlite3.Connection) -> None:
-                for result, said in parsed:
-                    store_parsed(db, result.call.id, result.questions, said)
+            def commit(db: sqlite3.Connection) -> int:
+                return sum(store_checked(db, result.call.id, result.questions, said) for result, said in parsed)
 
-            await self.ledger.commit(commit)
-            answers += sum(len(said.answers) for _, said in parsed)
+            answers += await self.ledger.commit(commit)
         self.progress.last_commit_at = time.time()
         for result in results:
             for observer in self.observers:

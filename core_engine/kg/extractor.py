@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure, RequestTooLarge
+from core_engine.kg.belonging import without_misplaced
 from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
 from core_engine.kg.reply import ParsedReply, parse
 from core_engine.kg.rules.extractor import scan
-from core_engine.ledger import calls, questions
+from core_engine.ledger import calls, documents, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.llm.isolation import halves, isolate
 from core_engine.llm.question import Question
@@ -181,6 +182,7 @@ class ModelExtractor:
             Question(numbers, batch, purpose, patient), self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room
         )
         parsed = read_reply(answered.reply.text, answered.reply.finish_reason, answered.reply.refusal, len(items))
+        parsed = without_misplaced(parsed, chunks)
         await self._ledger.commit(store_parsed, answered.call, numbers, parsed)
         truncated = answered.reply.finish_reason == "length"
         return answered.call, parsed, truncated
@@ -230,6 +232,15 @@ def store_parsed(db: sqlite3.Connection, call: str, numbers: Sequence[int], pars
     questions.answer_extractions(db, call, answers, verdict)
 
 
+def store_checked(db: sqlite3.Connection, call: str, numbers: Sequence[int], parsed: ParsedReply) -> int:
+    """store_parsed(), for a reply that is read long after it was asked for; how many answers it gave."""
+    chunks = documents.chunks_that_want(db, numbers)
+    if len(chunks) == len(numbers):
+        parsed = without_misplaced(parsed, chunks)
+    store_parsed(db, call, numbers, parsed)
+    return len(parsed.answers)
+
+
 def parse_stored_replies(ledger: Ledger) -> int:
     """Parse replies that a killed run stored and never read (law 2); how many answers they gave."""
     with ledger.reading() as db:
@@ -237,6 +248,5 @@ def parse_stored_replies(ledger: Ledger) -> int:
     gained = 0
     for stored in left:
         parsed = read_reply(stored.reply, stored.finish_reason, "", len(stored.questions))
-        ledger.write(store_parsed, stored.call, stored.questions, parsed)
-        gained += len(parsed.answers)
+        gained += ledger.write(store_checked, stored.call, stored.questions, parsed)
     return gained

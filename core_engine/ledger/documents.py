@@ -250,6 +250,16 @@ def load_chunks(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Chu
     return found
 
 
+def chunks_that_want(db: sqlite3.Connection, questions: Iterable[int]) -> list[Chunk]:
+    """For each question about an extraction a chunk that waits for it; without those that nothing waits for any more."""
+    found = []
+    for question in questions:
+        row = db.execute(_CHUNK + "WHERE c.want_extract = ? LIMIT 1", (question,)).fetchone()
+        if row:
+            found.append(_chunk(row))
+    return found
+
+
 def document_names(db: sqlite3.Connection, numbers: Iterable[int]) -> list[str]:
     """How documents are named to users, in the order of their numbers here."""
     found = [db.execute("SELECT name, record FROM document WHERE no = ?", (no,)).fetchone() for no in numbers]

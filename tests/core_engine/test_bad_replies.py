@@ -55,7 +55,8 @@ OPEN = {
     "http502": {"http_502"},
 }
 ENDS = {"redirect", "insufficient_quota", "http401", "http402", "http403", "http404"}
-ANSWERED_OTHERWISE = {"swapped"}  # plausible answers under each other's numbers: the checks can't know all of them
+# Plausible answers under each other's numbers: the checks can't know all of them.
+ANSWERED_OTHERWISE = {"swapped", "dictated", "smuggled"}
 KINDS = [(kind, "chat") for kind in CHAT_KINDS] + [(kind, "embeddings") for kind in EMBEDDING_KINDS]
 KINDS += [(kind, stage) for stage in DEAD for kind in ANY_KINDS if kind != "httpNNN"]
 KINDS += [(f"http{n}", s) for s in DEAD for n in (400, 401, 402, 403, 404, 408, 409, 413, 422, 500, 502)]

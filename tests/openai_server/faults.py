@@ -31,6 +31,9 @@ CHAT_KINDS = {
     "nul": "a NUL byte in a name",
     "invented": "a name that the text does not hold",
     "swapped": "two chunks' answers exchanged",
+    "dictated": "the chunk's answer in place of all others'",
+    "contradicted": "the chunk's answer under the others' numbers too",
+    "smuggled": "the chunk's entities among the others'",
 }
 EMBEDDING_KINDS = {
     "wrong_count": "a vector is missing",

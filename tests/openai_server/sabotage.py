@@ -40,6 +40,8 @@ def spoil_answers(kind: str, answers: list[Numbered], targets: Sequence[int]) ->
         return [*answers, *(answers[n] for n in targets)]
     if kind == "swapped" and len(answers) > 1:
         return _swapped(answers, targets)
+    if kind in {"dictated", "contradicted", "smuggled"} and targets:
+        return _obeyed(kind, answers, targets[0])
     if kind in _SPOILT:
         for n in targets:
             _SPOILT[kind](answers[n].answer)
@@ -51,6 +53,17 @@ def _swapped(answers: list[Numbered], targets: Sequence[int]) -> list[Numbered]:
         other = (n + 1) % len(answers)
         answers[n].answer, answers[other].answer = answers[other].answer, answers[n].answer
     return answers
+
+
+def _obeyed(kind: str, answers: list[Numbered], said: int) -> list[Numbered]:
+    """As a model answers that does what the words of a chunk tell it to."""
+    told, others = answers[said], [each for n, each in enumerate(answers) if n != said]
+    if kind == "smuggled":
+        for each in others:
+            each.answer.entities += told.answer.entities
+        return answers
+    dictated = [Numbered(each.number, told.answer) for each in others]
+    return [told, *dictated] if kind == "dictated" else [*answers, *dictated]
 
 
 def _ensured(answer: Answer) -> list[str]:
