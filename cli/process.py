@@ -304,7 +304,11 @@ async def _worked(
     progress, stores = parts.progress, {"graph_store": "none", "vector_store": "none"}
     await open_stores(parts.projector, stop)
     stores |= parts.projector.store_names
-    recovered = begin(ledger, run, command, settings.shown(), now)
+    try:
+        recovered = begin(ledger, run, command, settings.shown(), now)
+    except BaseException:
+        await asyncio.to_thread(parts.projector.finish, hurry=True)
+        raise
     log.info(
         "%s %s: extractor %s, embedder %s, graph %s, vectors %s",
         command,

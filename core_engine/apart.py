@@ -8,6 +8,7 @@ commits them and says so. What the projector logs goes the same way. A store's l
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import logging.handlers
@@ -16,16 +17,16 @@ import pickle
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import fields
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from core_engine.errors import KGError, StoreError
+from core_engine.errors import KGError, Stopped, StoreError
 from core_engine.ledger.ledger import Ledger, LedgerBase
 from core_engine.ledger.lock import held
 from core_engine.machine import used
@@ -36,8 +37,11 @@ T = TypeVar("T")
 
 Make = Callable[[LedgerBase], Projector]
 
+log = logging.getLogger("kg.projector")
+
 _OURS = ("kg", "core_engine", "metrics", "cli")  # whose loggers a run listens to
 _ENDS_S = 10.0  # for the process to be gone after its last word, or after it was told to hurry
+_FROM_A_TERMINAL = (signal.SIGINT, signal.SIGTERM)  # it sends them to both; the run's process says what to do
 _BEFORE_S = 10.0  # for the process of a killed run to notice that nobody needs it
 
 
@@ -45,13 +49,16 @@ class ProjectorApart:
     """Stands in the run's process for a Projector in another. Use it as one.
 
     `make` builds the projector there: a function at a module's top level, or a `partial` of one. `lock` is a file that
-    tells whether an earlier one still lives.
+    tells whether an earlier one still lives; it is waited for so many seconds.
     """
 
-    def __init__(self, ledger: Ledger, make: Make, lock: Path) -> None:
+    def __init__(self, ledger: Ledger, make: Make, lock: Path, *, before_s: float = _BEFORE_S) -> None:
         self._ledger = ledger
         self._make = make
         self._lock = lock
+        self._before_s = before_s
+        self._hurried = threading.Event()
+        self._let_go = False
         self._opened: Future[None] = Future()
         self._process: SpawnProcess | None = None
         self._orders: Connection | None = None
@@ -69,15 +76,21 @@ class ProjectorApart:
         levels = {name: logging.getLogger(name).getEffectiveLevel() for name in _OURS}
         self._process = context.Process(
             target=_live,
-            args=(self._make, self._ledger.path, self._lock, their_desk, their_orders, levels),
+            args=(self._make, self._ledger.path, self._lock, self._before_s, their_desk, their_orders, levels),
             name="kg-projector",
             daemon=True,
         )
-        self._process.start()
+        with _signals_held():
+            self._process.start()
         their_desk.close()
         their_orders.close()
+        # Whoever leaves without a word: at exit multiprocessing would ask it to end by a signal that it doesn't hear,
+        # and wait.
+        atexit.register(self._kill)
         self._serving = threading.Thread(target=self._serve, args=(desk,), name="kg-projector", daemon=True)
         self._serving.start()
+        if self._hurried.is_set():  # asked for while the process was being started
+            self._order("hurry")
         self._opened.result()
 
     def finish(self, *, hurry: bool = False) -> Projection:
@@ -93,12 +106,23 @@ class ProjectorApart:
 
     def hurry(self) -> None:
         """Leave what is not written yet to the next run. From any thread, while finish() waits or before it."""
+        self._hurried.set()
         self._order("hurry")
-        if self._late is None and self._process:
+        if self._late is None:
             # A store's library may hang where nothing of Python's is heard.
-            self._late = threading.Timer(_ENDS_S, self._process.kill)
+            self._late = threading.Timer(_ENDS_S, self._wait_no_longer)
             self._late.daemon = True
             self._late.start()
+
+    def _wait_no_longer(self) -> None:
+        self._let_go = True
+        self._kill()
+
+    def _kill(self) -> None:
+        process = self._process
+        if process and process.is_alive():
+            process.kill()
+            process.join()
 
     def _order(self, order: str) -> None:
         if self._orders:
@@ -110,12 +134,18 @@ class ProjectorApart:
         try:
             while self._answer(desk, *desk.recv()):
                 pass
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except (EOFError, OSError):
+            self._died()
+        except Exception:
+            log.exception("what the process that writes the stores said was not understood")
+            self._kill()
             self._died()
         finally:
             desk.close()
             if self._process:
                 self._process.join(_ENDS_S)
+                self._kill()  # a store's library may not let it end
+                atexit.unregister(self._kill)
 
     def _answer(self, desk: Connection, what: str, *said: Any) -> bool:
         """False after the last word."""
@@ -152,22 +182,49 @@ class ProjectorApart:
             setattr(self.result, item.name, getattr(result, item.name))
 
     def _died(self) -> None:
+        error = self._end()
+        if not self._opened.done():
+            self._opened.set_exception(error)
+            return
+        if not self._let_go:  # there may be hours until the report
+            log.warning("%s", error)
+        self.result.errors.append(str(error))
+
+    def _end(self) -> KGError:
+        """How it ended, for a user."""
         code: int | None = None
         if self._process:
             self._process.join(_ENDS_S)
             code = self._process.exitcode
+        if self._let_go and not self._opened.done():
+            return Stopped("stopped while the stores were being opened")
+        if self._let_go:
+            return StoreError(
+                "a store did not answer in time and was let go: the next run writes what is missing in it"
+            )
         said = f"exit {code}"
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
                 said = signal.Signals(-code).name
-        error = StoreError(
-            f"the process that writes the stores ended ({said}); where the disk is full, free some space "
+        return StoreError(
+            f"the process that writes the stores ended ({said}); where memory or the disk is full, free some "
             "(everything is in the ledger; the next run or `kg rebuild` writes it)"
         )
-        if self._opened.done():
-            self.result.errors.append(str(error))
-        else:
-            self._opened.set_exception(error)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """What is started within is deaf to the terminal from its first moment, until it says otherwise."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # Started now, for starting it would take the mask off again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_A_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Post:
@@ -217,10 +274,20 @@ class _PostedLog(logging.handlers.QueueHandler):
             self._post.tell("log", record)
 
 
-def _live(make: Make, path: Path, lock: Path, desk: Connection, orders: Connection, levels: dict[str, int]) -> None:
+def _live(
+    make: Make,
+    path: Path,
+    lock: Path,
+    before_s: float,
+    desk: Connection,
+    orders: Connection,
+    levels: dict[str, int],
+) -> None:
     """The life of the projector's process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the terminal sends them to both; the run's process says what to do
+    for number in _FROM_A_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FROM_A_TERMINAL)
     post = _Post(desk)
     handler = _PostedLog(post)
     for name, level in levels.items():
@@ -229,29 +296,31 @@ def _live(make: Make, path: Path, lock: Path, desk: Connection, orders: Connecti
         logger.addHandler(handler)
         logger.propagate = False
     try:
-        with held(lock, _BEFORE_S):
-            _project(make, _PostedLedger(path, post), post, orders)
-    except OSError:
+        _project(make, path, lock, before_s, post, orders)
+    except (EOFError, OSError):
         os._exit(1)  # nobody listens any more
 
 
-def _project(make: Make, ledger: _PostedLedger, post: _Post, orders: Connection) -> None:
+def _project(make: Make, path: Path, lock: Path, before_s: float, post: _Post, orders: Connection) -> None:
     finishing = threading.Event()
-    try:
-        projector = make(ledger)
-        ledger.result = projector.result
-        listening = threading.Thread(target=_listen, args=(orders, projector, finishing), daemon=True)
-        listening.start()
-        projector.start()
-    except Exception as error:  # noqa: BLE001  told by the one who waits for the stores
-        post.tell("refused", _portable(error))
-        return
-    post.tell("opened", projector.store_names, projector.result, projector.warnings)
-    finishing.wait()
-    result = projector.finish()
-    result.apart = used()
-    ledger.close()
-    post.tell("done", result, projector.warnings)
+    with contextlib.ExitStack() as holding:
+        try:
+            holding.enter_context(held(lock, before_s))
+            ledger = _PostedLedger(path, post)
+            projector = make(ledger)
+            ledger.result = projector.result
+            listening = threading.Thread(target=_listen, args=(orders, projector, finishing), daemon=True)
+            listening.start()
+            projector.start()
+        except Exception as error:  # noqa: BLE001  told by the one who waits for the stores
+            post.tell("refused", _portable(error))
+            return
+        post.tell("opened", projector.store_names, projector.result, projector.warnings)
+        finishing.wait()
+        result = projector.finish()
+        result.apart = used()
+        ledger.close()
+        post.tell("done", result, projector.warnings)
 
 
 def _listen(orders: Connection, projector: Projector, finishing: threading.Event) -> None:

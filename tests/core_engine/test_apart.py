@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from core_engine.errors import StoreError, Unreadable
 from tests.kg import Kg, write_meetings
+from tests.proxy import Proxy
 
 APART = {"KG_PROJECTOR": "process"}
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="finds the process by /proc")
@@ -121,12 +123,83 @@ def test_an_interrupt_from_the_terminal_reaches_both_and_harms_neither(kg, serve
     assert report["store_errors"] == []
 
 
+@LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_that_comes_while_its_process_is_starting_ends_the_run_in_words(kg, server, number):
+    run = kg.started("process", "t", "--json")
+    for pid in (_projector_of(run.pid), run.pid):  # it has begun to load Python, and not said anything yet
+        os.kill(pid, number)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    assert server.books(log=False)["calls"] == 0
+
+
+@LINUX
+def test_a_store_that_hangs_is_let_go_at_the_second_ctrl_c_and_no_process_is_left(kg, server, qdrant_face):
+    where = urlsplit(qdrant_face.url)
+    with Proxy(where.hostname, where.port) as network:
+        env = {"QDRANT_URL": f"http://127.0.0.1:{network.port}"}
+        run = kg.started("process", "t", "--json", **env)
+        child = _projector_of(run.pid)
+        _wait_until(lambda: server.books(log=False)["chat_calls"] >= 1)
+        network.hold()
+        _wait_until(lambda: network.held > 0)
+        for said in ("stopping:", "stopping now"):  # two signals at once would be one
+            for pid in (child, run.pid):
+                os.kill(pid, signal.SIGINT)
+            _wait_until(lambda said=said: said in _log(kg))
+        began = time.monotonic()
+        out, err = run.communicate(timeout=60)
+        assert time.monotonic() - began < 15
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    assert json.loads(out)["store_errors"]
+    assert not _alive(child)
+    again = kg.process("t", QDRANT_URL=qdrant_face.url)
+    assert again["vectors"]["points"] == again["chunks"]["total"]
+
+
+@LINUX
+def test_a_run_that_cannot_begin_leaves_no_process(kg):
+    kg.process("t")
+    with kg.ledger() as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    run = kg.started("process", "t", "--json")
+    child = _projector_of(run.pid)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode != 0, err
+    assert not _alive(child)
+
+
+def test_an_earlier_one_that_does_not_end_is_told(kg, tmp_path):
+    from functools import partial
+
+    from cli.sources import load
+    from cli.wiring import projector_of
+    from core_engine.apart import ProjectorApart
+    from core_engine.errors import WorkspaceLocked
+    from core_engine.ledger.ledger import Ledger
+    from core_engine.ledger.lock import held
+
+    settings = load({"home": str(tmp_path / ".kg"), "embedder": "none"}).settings
+    lock = tmp_path / "lock"
+    with Ledger(tmp_path / "ledger.sqlite3") as ledger, held(lock, 0):
+        projector = ProjectorApart(ledger, partial(projector_of, settings, None), lock, before_s=0.1)
+        with pytest.raises(WorkspaceLocked, match="try again"):
+            projector.start()
+
+
 def test_errors_travel_as_what_they_are_or_as_their_words():
     from core_engine.apart import _portable
 
     error = StoreError("away")
     assert _portable(error) is error
     assert str(_portable(Unreadable("a.txt", "gone"))).startswith("a.txt")
+
+
+def _log(kg: Kg) -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in kg.folder.glob(".kg/default/runs/*/run.log"))
 
 
 def _projector_of(pid: int) -> int:
