@@ -18,6 +18,7 @@ import typer
 
 from cli import options, show
 from cli.logs import to_stderr
+from cli.signals import heard, hurrying
 from cli.workspace import as_last_embedded, existing, settings_of
 from core_engine.chunking.serial import unpack_turns
 from core_engine.errors import StoreError
@@ -31,6 +32,7 @@ app = typer.Typer(add_completion=False)
 log = logging.getLogger("kg")
 
 _LINE_S = 5.0
+_STOPPED = "stopped by hand: `kg rebuild` again, or the next run, writes what is missing in the stores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def rebuild(
     existing(loaded)
     with looking(loaded.settings.ledger_path) as db:
         settings = as_last_embedded(loaded, db)
-    with RunLock(settings.lock_path), Ledger(settings.ledger_path) as ledger:
+    with heard(_STOPPED), RunLock(settings.lock_path), Ledger(settings.ledger_path) as ledger:
         report = _rebuild(settings, ledger, quiet=quiet, verbose=verbose)
     if json:
         show.json_out(report)
@@ -154,6 +156,7 @@ def rebuild(
 def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) -> dict[str, Any]:
     from cli.wiring import prices_of, projector_of
     from core_engine.ledger.runs import finish
+    from core_engine.pipeline import Ending
     from core_engine.progress import Progress
     from core_engine.session import Outcome, begin, new_run_id
     from kg_batch import __version__
@@ -167,12 +170,14 @@ def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) 
     projector = projector_of(settings, dimensions, ledger)
     _empty(settings, ledger, dimensions)
     projector.start()
-    recovered = begin(ledger, run, "rebuild", settings.shown(), now)
-    with _heard(projector.result):
+    with hurrying(projector.hurry) as signals, _telling(projector.result):
+        recovered = begin(ledger, run, "rebuild", settings.shown(), now)
         projection = projector.finish()
     projection.notes.clear()  # that all of it is written goes without saying
     outcome = Outcome(run, "rebuild", now, recovered, _progress(ledger, Progress()), projection)
     outcome.finished_at = time.time()
+    if signals:
+        outcome.ending = Ending("interrupted", _STOPPED)
     about = Surroundings(
         workspace=settings.workspace,
         version=__version__,
@@ -262,7 +267,7 @@ def _progress(ledger: Ledger, progress: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _heard(projection: Any) -> Iterator[None]:
+def _telling(projection: Any) -> Iterator[None]:
     """Say every few seconds how much is written."""
     done = threading.Event()
 

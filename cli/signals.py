@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from core_engine.errors import Stopped
 from core_engine.stopping import Stop
@@ -15,10 +15,11 @@ from core_engine.stopping import Stop
 log = logging.getLogger("kg")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NOT_BEGUN = "stopped by hand before the run began: nothing was sent"
 
 
 @contextlib.contextmanager
-def heard() -> Iterator[None]:
+def heard(stopped: str = _NOT_BEGUN) -> Iterator[None]:
     """Around a command that takes long: SIGTERM is taken as Ctrl-C is, and either ends it in words."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals, and only it is interrupted
@@ -28,7 +29,27 @@ def heard() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        raise Stopped("stopped by hand before the run began: nothing was sent") from interrupt
+        raise Stopped(stopped) from interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def hurrying(hurry: Callable[[], None]) -> Iterator[list[int]]:
+    """Around the wait for a thread that can be told to hurry: a signal tells it, and the wait goes on. Yields what came."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def tell(number: int, _: object) -> None:
+        came.append(number)
+        hurry()
+
+    before = {number: signal.signal(number, tell) for number in _SIGNALS}
+    try:
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -85,7 +85,23 @@ def _sampled(pid: int) -> Iterator[list[tuple[float, float]]]:
 
 
 def anonymous_mb(pid: int) -> float | None:
-    """The process's anonymous memory: what it holds apart from files that are mapped. None where there is no /proc."""
+    """The anonymous memory of a process and of those it started: what they hold apart from files that are mapped.
+
+    None where there is no /proc.
+    """
+    own = _anonymous_mb(pid)
+    return None if own is None else own + sum(_anonymous_mb(child) or 0.0 for child in _children(pid))
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        listed = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return []
+    return [int(child) for one in listed for child in one.split()]
+
+
+def _anonymous_mb(pid: int) -> float | None:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from core_engine.ledger.lock import RunLock
 from tests.kg import ROOT, Kg, wait_until, write_meetings
+from tests.proxy import Proxy
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 
@@ -90,6 +92,56 @@ def test_a_planner_that_hangs_on_standard_input_is_let_go(kg, number):
     finally:
         os.close(reading)
         os.close(writing)
+
+
+@BOTH
+def test_a_rebuild_that_is_stopped_ends_soon_and_the_next_one_writes_it_all(kg, qdrant_face, tmp_path, number):
+    write_meetings(tmp_path / "t", 4)
+    env = {"QDRANT_URL": qdrant_face.url}
+    points = kg.process("t", **env)["vectors"]["points"]
+    graph = kg.graph()
+    where = urlsplit(qdrant_face.url)
+    with Proxy(where.hostname, where.port) as network:
+        run = kg.started("rebuild", "--json", QDRANT_URL=f"http://127.0.0.1:{network.port}")
+        wait_until(lambda: network.sent > 20_000)  # it is opened, and points are being written
+        network.hold()
+        wait_until(lambda: network.held > 0)
+        run.send_signal(number)
+        began = time.monotonic()
+        out, err = run.communicate(timeout=60)
+    assert time.monotonic() - began < 15
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    report = json.loads(out)
+    assert report["status"] == "stopped"
+    assert "kg rebuild" in report["ended"]
+    again = json.loads(kg("rebuild", "--json", **env).out)
+    assert again["exit_code"] == 0
+    assert again["vectors"]["points"] == points
+    assert kg.graph() == graph
+    assert kg("verify", **env).code == 0
+
+
+@BOTH
+def test_a_retry_that_is_stopped_keeps_what_was_answered(kg, server, tmp_path, number):
+    write_meetings(tmp_path / "t", 4)
+    server.configure(faults=[{"kind": "refusal", "stage": "chat", "match": "point", "per": "chunk"}])
+    words = ("--batch-size", 1, "--max-concurrent", 2)
+    write_meetings(tmp_path / "good", 1)
+    dead = kg("process", "t", *words, "--embedder", "none", "--json").report["chunks"]["dead"]
+    assert dead > 10
+    server.reset(latency=0.3)
+    run = kg.started("retry", *words, "--json")
+    wait_until(lambda: server.books(log=False)["calls"] >= 4)
+    run.send_signal(number)
+    report = ended(run)
+    asked = server.books(log=False)["questions"]
+    assert 0 < report["chunks"]["written"] < dead
+    server.configure(latency=0)
+    again = kg.process("t", "--embedder", "none")
+    assert again["chunks"]["pending"] == again["chunks"]["dead"] == 0
+    assert server.books(log=False)["questions"] == dead
+    assert asked == report["chunks"]["written"]
 
 
 def test_stores_that_are_being_written_are_left_whole_and_the_next_run_ends_them(kg, server, qdrant_face, tmp_path):

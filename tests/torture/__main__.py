@@ -18,7 +18,7 @@ from typing import Any
 from tests.kg import ROOT
 from tests.neo4j_server.server import Server, new_server
 from tests.openai_server.fixture import start
-from tests.torture import copies, faults, kills, memory, restarts
+from tests.torture import apart, copies, faults, kills, memory, restarts
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ def _kills(scene: Scene) -> str:
 def _kills_with_neo4j(scene: Scene) -> str:
     with _neo4j() as neo4j:
         return kills.torture(scene.base, scene.server, scene.times, scene.seed, neo4j.address).said()
+
+
+def _apart(scene: Scene) -> str:
+    return apart.torture(scene.base, scene.server, scene.times, scene.seed)
 
 
 def _faults(scene: Scene) -> str:
@@ -61,6 +65,7 @@ def _memory(scene: Scene) -> str:
 PARTS: dict[str, tuple[Callable[[Scene], str], int]] = {
     "kills": (_kills, 100),
     "kills-neo4j": (_kills_with_neo4j, 20),
+    "apart": (_apart, 30),
     "faults": (_faults, 1_000),
     "restarts": (_restarts, 5),
     "copies": (_copies, 30),

@@ -6,6 +6,7 @@ import random
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,17 @@ def undisturbed(base: Path, server: Any) -> tuple[Held, int, float]:
     return held(kg), chunks, took
 
 
-def torture(base: Path, server: Any, times: int, seed: int, address: Address | None = None, tell: Any = print) -> Kills:
-    """Kill `times` runs. Raises Wrong at the first promise that is broken, naming the trial."""
+def torture(
+    base: Path,
+    server: Any,
+    times: int,
+    seed: int,
+    address: Address | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    tell: Any = print,
+) -> Kills:
+    """Kill `times` runs, which have `env` beside what they need. Raises Wrong at the first promise that is broken, naming the trial."""
     chance = random.Random(seed)
     whole, chunks, took = undisturbed(base, server)
     found = Kills()
@@ -67,8 +77,8 @@ def torture(base: Path, server: Any, times: int, seed: int, address: Address | N
         server.reset(latency=LATENCY)
         if address:
             wipe(address)
-        env = neo4j_env(address) if address else {}
-        kg = fresh(base, "killed", MEETINGS, TURNS, OPENAI_BASE_URL=server.url, **env)
+        more = {**(neo4j_env(address) if address else {}), **(env or {})}
+        kg = fresh(base, "killed", MEETINGS, TURNS, OPENAI_BASE_URL=server.url, **more)
         after = chance.uniform(_STARTED * took, took)
         try:
             _one(kg, server, whole, chunks, after, found, address)

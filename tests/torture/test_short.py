@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.torture import copies, faults, kills
+from tests.torture import apart, copies, faults, kills
 from tests.torture.world import Held
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
@@ -24,6 +24,11 @@ def test_killed_runs_lose_nothing_double_nothing_and_say_what_was_out(tmp_path, 
 @pytest.mark.neo4j
 def test_killed_runs_into_neo4j_leave_the_same_graph(tmp_path, openai_server, neo4j_server):
     assert kills.torture(tmp_path, openai_server(), 1, seed=5, address=neo4j_server, tell=silent).kills == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")
+def test_a_projectors_process_that_is_killed_or_orphaned_loses_nothing_and_is_not_left(tmp_path, openai_server):
+    assert "no process left" in apart.torture(tmp_path, openai_server(), 1, seed=4, tell=silent)
 
 
 def test_faults_of_many_chunks_cost_those_chunks_alone(tmp_path, openai_server):
