@@ -238,6 +238,11 @@ class Neo4jGraphStore:
             return f"{self.name} is no address of a Neo4j: NEO4J_URI should be like neo4j://host:7687. ({code})"
         if code.endswith("DatabaseNotFound"):
             return f"{self.name} has no database {self._database!r}: check NEO4J_DATABASE. ({code})"
+        if _read_only(code):
+            return (
+                f"{self.name} may only be read in database {self._database!r}: make it writable, or name another by "
+                f"NEO4J_DATABASE. {_LATER} ({code})"
+            )
         if _forbidden(error):
             return (
                 f"{self.name} does not let this user write to database {self._database!r}: it has to write nodes and "
@@ -256,7 +261,12 @@ class Neo4jGraphStore:
 
 def _forbidden(error: Exception) -> bool:
     code = getattr(error, "code", None) or ""
-    return "Forbidden" in code or "AccessMode" in code or code.endswith("ReadOnly")
+    return "Forbidden" in code or "AccessMode" in code or _read_only(code)
+
+
+def _read_only(code: str) -> bool:
+    """By `server.databases.read_only` (WriteOnReadOnlyAccessDatabase), or by the state that the database is in."""
+    return "ReadOnly" in code
 
 
 def _without_credentials(uri: str) -> str:
