@@ -435,7 +435,7 @@ class Planner:
 
     def _prune(self, gone: Sequence[tuple[int, str, str, str]]) -> None:
         for no, path, name, record in gone:
-            if self._plan.prune:
+            if self._plan.prune and not _in_an_empty_folder(path):
                 self._ledger.write(documents.drop_document, no)
                 self._progress.documents["removed"] += 1
                 log.info("%s: removed: its file is gone", _named(name, record), extra={"path": path})
@@ -544,6 +544,15 @@ def _chunks_of_parts(db: sqlite3.Connection, path: str, record: str) -> list[Chu
 def path_of(source: Source) -> str:
     """The absolute path by which the ledger knows a source; '-' for standard input."""
     return storable(str(source.path)) if source.path else "-"
+
+
+def _in_an_empty_folder(path: str) -> bool:
+    """Whether nothing is where the file was: a disk that is not mounted looks so, and takes nothing out (law 4)."""
+    folder = next((parent for parent in Path(path).parents if parent.is_dir()), None)
+    try:
+        return folder is not None and not any(folder.iterdir())
+    except OSError:
+        return True
 
 
 def _where(name: str, line: int | None, column: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from core_engine.ledger import batches, documents, questions
+from core_engine.ledger import batches, documents, overview, questions
 from core_engine.ledger.values import DEAD
 from core_engine.limits.history import History
 from core_engine.limits.rate_limiter import BucketState
@@ -405,11 +405,8 @@ def _graph(db: sqlite3.Connection, projection: Projection) -> dict[str, Any]:
 
 def _answers_by(db: sqlite3.Connection) -> list[dict[str, Any]]:
     """Who gave the current extractions (law 5): more than one row is a half-done switch of model or prompt."""
-    rows = db.execute(
-        "SELECT s.kind, s.description, count(*) FROM chunk c JOIN question q ON q.no = c.extract "
-        "JOIN spec s ON s.no = q.spec GROUP BY s.no ORDER BY count(*) DESC, s.no"
-    )
-    return [{"by": kind, **orjson.loads(said), "chunks": count} for kind, said, count in rows]
+    answers = [answer for answer in overview.current_answers(db) if answer.kind != "embed"]
+    return [{"by": answer.kind, **answer.description, "chunks": answer.chunks} for answer in answers]
 
 
 def _dead_letters(db: sqlite3.Connection) -> list[dict[str, Any]]:

@@ -73,7 +73,19 @@ def m004_forgetting(db: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_first_tables, m002_what_a_call_may_take, m003_batch_jobs, m004_forgetting)
+def m005_counting(db: sqlite3.Connection) -> None:
+    """Indexes from which `kg status` and reports count who gave the current answers."""
+    db.execute("CREATE INDEX chunk_embed ON chunk (embed) WHERE embed IS NOT NULL")
+    db.execute("CREATE INDEX question_spec ON question (spec)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_first_tables,
+    m002_what_a_call_may_take,
+    m003_batch_jobs,
+    m004_forgetting,
+    m005_counting,
+)
 
 _FIRST_TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -199,6 +199,19 @@ def test_law_4_nothing_is_removed_but_with_prune_and_never_for_an_empty_folder(k
     assert len(_document_ids(kg)) == 1
 
 
+def test_law_4_a_folder_below_that_is_empty_removes_nothing_either(kg, tmp_path):
+    write_meetings(tmp_path / "t", 1)
+    (there,) = write_meetings(tmp_path / "t" / "disk", 1, turns=20)
+    kg.process("t")
+    kept = there.rename(tmp_path / "m0.txt")  # as if the disk were not mounted there
+    report = kg.process("t", "--prune")
+    assert (report["documents"]["removed"], report["vanished"]) == (0, ["disk/m0.txt"])
+    assert len(_document_ids(kg)) == 2
+    kept.unlink()
+    there.parent.rmdir()
+    assert kg.process("t", "--prune")["documents"]["removed"] == 1
+
+
 def test_law_4_a_removed_document_takes_its_facts_along_and_brings_them_back_for_free(kg, server, tmp_path):
     paths = write_meetings(tmp_path / "t", 2)
     kg.process("t")
