@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import options
+from cli.fits import fitted
 from cli.show import json_out
 from cli.sources import load
 from cli.wiring import asked_of, forecast_of, ontology_of, prices_of
@@ -54,6 +55,7 @@ def estimate_command(
 
 def show(settings: Settings, what: Plan, *, json: bool) -> None:
     """Plan, estimate and print; nothing stays."""
+    settings, what = fitted(settings, what)
     with RunLock(settings.lock_path):
         said = planned(settings, what)
     if json:

@@ -18,6 +18,7 @@ import typer
 
 from cli import options
 from cli.confirm import confirm_cost
+from cli.fits import fitted
 from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.signals import asking, heard
@@ -210,6 +211,7 @@ def _run(
     secrets += list(settings.headers.values())
     to_stderr(run, secrets, quiet=quiet, verbose=verbose)
     ontology_of(settings)
+    settings, plan = fitted(settings, plan)
     prices_of(settings)
     folder = settings.run_folder(run)
     log_file = Path(settings.log_file) if settings.log_file else folder / "run.log"

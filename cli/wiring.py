@@ -238,7 +238,7 @@ def wire(
         from core_engine.embeddings.embedder import Embedder
 
         asker = _asker(office, settings, "embed", asked.embed_no, clients, dimensions)
-        embedder = Embedder(ledger, asker, progress)
+        embedder = Embedder(ledger, asker, progress, limit=settings.embedding_tpm or settings.tpm)
     if extract_spec.kind == "rules" and embedder is None:
         plan = _in_larger_steps(plan)
     planner = Planner(ledger, run, plan, asked, progress)

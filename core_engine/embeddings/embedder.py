@@ -23,6 +23,7 @@ log = logging.getLogger("kg.embed")
 ENOUGH = 512  # texts at which a request is worth sending before anyone waits for it
 _MOST_INPUTS = 2_048  # OpenAI's limits: inputs a request, tokens a request (300,000) and tokens an input (8,192)
 _MOST_TOKENS = 200_000
+_MOST_OF_LIMIT = 0.5  # of a minute's tokens, so that other requests get through in between
 _LONGEST_TEXT = 24_000  # characters; longer ready chunks are embedded by their beginning
 _LONGEST_TOKENS = 6_000  # by estimate, which may be 1.3 times too low
 _WAIT_S = 0.2  # for the next offer, while there is one to come
@@ -43,11 +44,15 @@ class _Ticket:
 
 @dataclass(slots=True)
 class Embedder:
-    """Gathers the texts of queued batches (`offer`) into requests; `embed` waits for one batch's own."""
+    """Gathers the texts of queued batches (`offer`) into requests; `embed` waits for one batch's own.
+
+    `limit`: tokens a minute, where the user gave it; a request takes half of it at most, but for one batch's own.
+    """
 
     ledger: Ledger
     asker: Asker
     progress: Progress
+    limit: float | None = None
     _pending: deque[_Ticket] = field(default_factory=deque)
     _tickets: dict[str, _Ticket] = field(default_factory=dict)
     _waiting_texts: int = 0
@@ -108,13 +113,14 @@ class Embedder:
                 ticket.done.exception()  # the run has ended: it was told by another worker
 
     def _send_pending(self) -> None:
+        most = min(_MOST_TOKENS, self.limit * _MOST_OF_LIMIT) if self.limit else _MOST_TOKENS
         while self._pending:
             together: list[_Ticket] = []
             inputs, tokens = 0, 0.0
             while self._pending:
                 ticket = self._pending[0]
                 size = sum(estimate_tokens(text) for _, text in ticket.texts)
-                if together and (inputs + len(ticket.texts) > _MOST_INPUTS or tokens + size > _MOST_TOKENS):
+                if together and (inputs + len(ticket.texts) > _MOST_INPUTS or tokens + size > most):
                     break
                 together.append(self._pending.popleft())
                 ticket.taken = True

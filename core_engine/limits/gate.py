@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 _BURST_S = 0.5
 _CREDIT_S = 0.25
 _LATE_S = 0.03  # by how much one request's way to the provider may be shorter than another's
+_APART_S = 0.02  # less than that, or they would fall ever further behind
+_TIGHT = 1.25  # requests a second: above, there is room for two
 _SLOWEST = 0.05
 _LATELY_S = 10
 _TRUST = 0.9
@@ -38,6 +40,8 @@ class Gate:
         self.limit = limit
         self.learned = limit is None
         self.lock = asyncio.Lock()
+        self._leaving = asyncio.Lock()
+        self._room_at = 0.0
         self.waiting = 0
         self.paused_until = 0.0
         self.said = Told()
@@ -61,9 +65,19 @@ class Gate:
 
     async def take(self, amount: float) -> None:
         """Wait until the amount may pass. In slices, so that one larger than the drip holds passes too."""
-        left = amount
-        self._largest = max(self._largest, amount)
+        if amount > self._largest:
+            self._largest = amount
         rate = self.rate()
+        if rate is not None:
+            await self._wait(amount, rate)
+        now = self._time()
+        self._recent.add(amount, now)
+        minute = self._minute(now)
+        minute.passed += amount
+        minute.limit = rate
+
+    async def _wait(self, amount: float, rate: float | None) -> None:
+        left = amount
         if rate is not None and amount >= rate / 60:
             # A provider that counts by the second lets this one pass on a full bucket only: not a moment too early.
             left += rate / 60 * _LATE_S
@@ -81,11 +95,6 @@ class Gate:
         except BaseException:
             self._balance += max(amount - left, 0.0)
             raise
-        now = self._time()
-        self._recent.add(amount, now)
-        minute = self._minute(now)
-        minute.passed += amount
-        minute.limit = self.rate()
 
     def give_back(self, amount: float) -> None:
         """Undo a `take` whose request was not sent."""
@@ -93,6 +102,19 @@ class Gate:
         self._recent.add(-amount, now)
         self._minute(now).passed -= amount
         self._enter(amount)
+
+    async def leave(self) -> None:
+        """Wait until a provider that counts by the second has room for this request, if it takes all the room.
+
+        What one request is late (its row had to be committed), the next would else come too early after it.
+        """
+        rate = self.rate()
+        if rate is None or rate / 60 > _TIGHT:
+            return
+        async with self._leaving:
+            if (wait := self._room_at - self._time()) > 0:
+                await asyncio.sleep(wait)
+            self._room_at = self._time() + 60 / rate + _APART_S
 
     def settle(self, reserved: float, charged: float) -> None:
         """Enter the difference to what the provider charged: credit or debt of the requests to come."""

@@ -144,6 +144,8 @@ class Asker:
         room = self._completions or CompletionModel()
         count = len(question.numbers)
         ceiling = room.ceiling(count) * more_room
+        if count == 1:  # there is no smaller request: rather a reply that may be cut than none at all
+            ceiling = int(min(ceiling, self._office.limiter.largest(self._lane)))
         schema = orjson.dumps(formats[self._client.capabilities.response_format]).decode()
         prompt = sum(map(self._counter.count, (system, schema, user)))  # a provider bills the schema like text
         at_most = Usage(prompt=most_tokens(system, schema, user), completion=ceiling)
@@ -291,6 +293,7 @@ class Asker:
                 charged: int | None = None
                 try:
                     call = await self._begin(question, attempt, ceiling, need, reservation.waited_s)
+                    await reservation.leave()
                     spent = used = None  # until we know better: cut off from here on, all of it may be billed
                     call, reply = await self._send(call, send, need.at_most)
                     self._charge.replied(reply.headers, need.size)

@@ -14,6 +14,7 @@ from core_engine.errors import BadReply, LedgerError, ModelError, PassingFailure
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.values import DEAD
 from core_engine.llm.question import Question
+from core_engine.llm.tokens import estimate_tokens
 from core_engine.progress import Progress
 from core_engine.types import Batch, BatchItem, Chunk, ChunkTurn
 
@@ -132,6 +133,16 @@ async def test_no_request_has_more_inputs_or_tokens_than_the_provider_takes(ledg
     for _, texts, _ in asks.requests:
         assert sum(len(text) for text in texts) / 4 <= 300_000
         assert all(len(text) <= 24_000 for text in texts)
+
+
+async def test_a_request_takes_at_most_half_of_a_told_limit(ledger):
+    asks = Asks()
+    embedder = Embedder(ledger, asks, Progress(), limit=1_000)  # type: ignore[arg-type]  # an asker of our own
+    words = " ".join(["word"] * 25)
+    assert await embed_all(embedder, [batch(f"b{n}", [words] * 4, n * 4) for n in range(20)]) == [None] * 20
+    assert sum(asks.sizes) == 80
+    assert len(asks.requests) > 1
+    assert all(sum(map(estimate_tokens, texts)) <= 500 for _, texts, _ in asks.requests)
 
 
 async def test_one_bad_text_is_found_and_buried_alone(ledger):

@@ -315,7 +315,7 @@ def test_limits_that_change_with_every_reply_let_no_burst_through():
     assert run(main()) <= 330
 
 
-def test_without_any_limit_the_first_goes_alone_until_its_answer_and_then_nobody_waits():
+def test_without_any_limit_the_first_goes_alone_until_its_answer_and_then_a_few_one_by_one():
     async def main():
         limiter = RateLimiter()
         first = await limiter.reserve(CHAT, 10)
@@ -323,14 +323,60 @@ def test_without_any_limit_the_first_goes_alone_until_its_answer_and_then_nobody
         await asyncio.sleep(0.7)
         held = sum(not task.done() for task in others)
         first.settle(10)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.11)
+        spaced = sum(task.done() for task in others)
+        await asyncio.sleep(0.54)
         free = sum(task.done() for task in others)
         lost = await limiter.reserve(EMBEDDING, 10)  # never answered: the others go on without it
-        return held, free, lost.waited_s, await timed(limiter.reserve(EMBEDDING, 10))
+        return held, spaced, free, lost.waited_s, await timed(limiter.reserve(EMBEDDING, 10))
 
-    held, free, first_wait, second_wait = run(main())
-    assert (held, free, first_wait) == (50, 50, 0)
+    held, spaced, free, first_wait, second_wait = run(main())
+    assert (held, spaced, free, first_wait) == (50, 7, 50, 0)
     assert second_wait == pytest.approx(2, abs=0.01)
+
+
+def test_requests_to_a_provider_whose_limits_are_known_are_not_spaced():
+    async def main():
+        limiter = RateLimiter()
+        (await limiter.reserve(CHAT, 10)).settle(10)
+        limiter.observe(CHAT, {"x-ratelimit-limit-requests": "600000"})
+        began = now()
+        await asyncio.gather(*(limiter.reserve(CHAT, 10) for _ in range(20)))
+        return now() - began
+
+    assert run(main()) < 0.01
+
+
+def test_the_first_sight_of_a_silent_limit_costs_few_refusals():
+    provider = Provider(None, 3_000_000)
+    run(drive(provider, RateLimiter(), [14_000], seconds=10))
+    assert 0 < provider.refused <= 6
+
+
+@pytest.mark.parametrize("rpm", [30, 60, 66])
+def test_a_request_that_was_late_to_leave_does_not_make_the_next_one_too_early(rpm):
+    async def main():
+        provider, limiter, rng = Provider(rpm, None), RateLimiter(rpm=rpm), random.Random(1)
+
+        async def work():
+            while True:
+                reservation = await limiter.reserve(CHAT, 10)
+                await asyncio.sleep(rng.choice([0, 0.01, 0.4]))  # its row is committed
+                await reservation.leave()
+                provider.admit(10)
+                await asyncio.sleep(0.5)
+                reservation.settle(None)
+
+        tasks = [asyncio.create_task(work()) for _ in range(5)]
+        await asyncio.sleep(600)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return provider
+
+    provider = run(main())
+    assert provider.refused == 0
+    assert provider.served >= 0.95 * rpm * 10
 
 
 def test_a_request_larger_than_a_minute_is_refused_with_a_batch_size_that_fits():
