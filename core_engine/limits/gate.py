@@ -29,23 +29,25 @@ _TRUST_UNTOLD = 0.6
 class Gate:
     """Lets amounts through at `limit` a minute; everything at once while no limit is known.
 
-    `take` is called by one holder of `lock` at a time: asyncio's lock is first come, first served, aiolimiter's own
+    `take` is called by one at a time, the holder of `lock` or of another that is around it: asyncio's lock is first come, first served, aiolimiter's own
     queue is smallest first. The drip holds half a second's worth: providers may enforce a minute's limit by the second,
     and with less than half of one, up to 6 % is lost where small requests and large ones alternate (bench_limiter).
     """
 
-    def __init__(self, bucket: str, unit: str, limit: float | None, time: Callable[[], float]) -> None:
+    def __init__(
+        self, bucket: str, unit: str, limit: float | None, clock: Callable[[], float], lock: asyncio.Lock | None
+    ) -> None:
         self.bucket = bucket
         self.unit = unit
         self.limit = limit
         self.learned = limit is None
-        self.lock = asyncio.Lock()
+        self.lock = lock
         self._leaving = asyncio.Lock()
         self._room_at = 0.0
         self.waiting = 0
         self.paused_until = 0.0
         self.said = Told()
-        self._time = time
+        self.clock = clock
         self._drip: AsyncLimiter | None = None
         self._drip_rate = 0.0
         self._balance = 0.0  # above 0: reserved but not charged; below: charged but not reserved
@@ -57,6 +59,8 @@ class Gate:
         self._passed = 0.0
         self._recent = Recent()
         self.minutes: dict[int, Minute] = {}
+        self._latest = Minute()
+        self._minute_ends = 0.0
 
     def __repr__(self) -> str:
         return f"<Gate {self.bucket}: {self.rate()} {self.unit} a minute, balance {self._balance:.0f}>"
@@ -65,12 +69,11 @@ class Gate:
 
     async def take(self, amount: float) -> None:
         """Wait until the amount may pass. In slices, so that one larger than the drip holds passes too."""
-        if amount > self._largest:
-            self._largest = amount
+        self._largest = max(self._largest, amount)
         rate = self.rate()
         if rate is not None:
             await self._wait(amount, rate)
-        now = self._time()
+        now = self.clock()
         self._recent.add(amount, now)
         minute = self._minute(now)
         minute.passed += amount
@@ -98,7 +101,7 @@ class Gate:
 
     def give_back(self, amount: float) -> None:
         """Undo a `take` whose request was not sent."""
-        now = self._time()
+        now = self.clock()
         self._recent.add(-amount, now)
         self._minute(now).passed -= amount
         self._enter(amount)
@@ -112,14 +115,14 @@ class Gate:
         if rate is None or rate / 60 > _TIGHT:
             return
         async with self._leaving:
-            if (wait := self._room_at - self._time()) > 0:
+            if (wait := self._room_at - self.clock()) > 0:
                 await asyncio.sleep(wait)
-            self._room_at = self._time() + 60 / rate + _APART_S
+            self._room_at = self.clock() + 60 / rate + _APART_S
 
     def settle(self, reserved: float, charged: float) -> None:
         """Enter the difference to what the provider charged: credit or debt of the requests to come."""
         self._proven = max(self._proven, charged)
-        self._minute(self._time()).passed += charged - reserved
+        self._minute(self.clock()).passed += charged - reserved
         self._enter(reserved - charged)
 
     def _enter(self, difference: float) -> None:
@@ -127,14 +130,16 @@ class Gate:
         if rate is not None:
             # Credit is spent at once: no more of it than a provider that counts by the second takes. Debt is waited
             # for: no more of it than a minute, whatever usage a reply claims.
-            credit = max(rate / 60 * _CREDIT_S, self._largest)
-            self._balance = min(max(self._balance + difference, -rate), credit)
+            balance = self._balance + difference
+            if balance > 0:
+                balance = min(balance, max(rate / 60 * _CREDIT_S, self._largest))
+            self._balance = max(balance, -rate)
 
     def rate(self) -> float | None:
         """Units a minute let through now, the headers' slowing aside; None: no limit is known."""
         if self._pace is None:
             return self.limit
-        pace = self._pace.rate(self._time())
+        pace = self._pace.rate(self.clock())
         if self.limit is not None and pace >= self.limit:
             self._pace = None
             return self.limit
@@ -149,7 +154,7 @@ class Gate:
             if self._drip is not None or self._pace is not None:
                 self._balance -= burst
             self._drip, self._drip_rate = AsyncLimiter(burst, burst * 60 / rate), rate
-        if self._slowed < 1 and self._time() >= self._slowed_until:
+        if self._slowed < 1 and self.clock() >= self._slowed_until:
             self._slowed = 1.0
         return self._drip, rate / self._drip_rate * self._slowed
 
@@ -162,7 +167,7 @@ class Gate:
             log.info("%s: the provider's limit is %g %s a minute", self.bucket, said.limit, self.unit)
             self.limit = said.limit
         if said.remaining is not None and self.limit:
-            minute, left = self._minute(self._time()), said.remaining / self.limit
+            minute, left = self._minute(self.clock()), said.remaining / self.limit
             minute.least_left = left if minute.least_left is None else min(left, minute.least_left)
         if said.remaining is None or not said.reset_s or self.limit is None:
             return
@@ -171,11 +176,11 @@ class Gate:
         refill = said.reset_s * self.limit / 60
         if said.remaining + refill >= self.limit / 4:
             self._slowed = min(1.0, max(said.remaining / refill, _SLOWEST))
-            self._slowed_until = self._time() + said.reset_s
+            self._slowed_until = self.clock() + said.reset_s
 
     def lately(self) -> tuple[float, float]:
         """Units let through in the last seconds or since the last refusal, and in how many seconds."""
-        return self._recent.lately(self._time(), _LATELY_S)
+        return self._recent.lately(self.clock(), _LATELY_S)
 
     def refused(self, share: float, resume_at: float, *, before: float | None, told: bool, again: bool) -> None:
         """A share of the latest was refused: from `resume_at`, run a little below what did get through.
@@ -195,11 +200,13 @@ class Gate:
             self._pace = Pace(through, resume_at)
 
     def _minute(self, now: float) -> Minute:
+        if now < self._minute_ends:
+            return self._latest
         number = int(now // 60)
-        if (minute := self.minutes.get(number)) is None:
-            minute = self.minutes[number] = Minute()
-        return minute
+        self._minute_ends = (number + 1) * 60.0
+        self._latest = self.minutes.setdefault(number, Minute())
+        return self._latest
 
     def used(self) -> float:
         """Units let through in the last minute."""
-        return self._recent.minute(self._time())
+        return self._recent.minute(self.clock())

@@ -129,7 +129,6 @@ class RateLimiter:
 
         Raises RequestTooLarge where a whole minute could not hold it; it names a batch size if `chunks` is given.
         """
-        self._clock = asyncio.get_running_loop().time
         way = self._way(lane)
         bucket = way.bucket
         for gate in way.token_gates:
@@ -139,7 +138,7 @@ class RateLimiter:
             if not bucket.answered.is_set():
                 await bucket.let_first_go_alone(start, known=len(way.gates) == 4)
             elif bucket.to_space:
-                await bucket.go_one_by_one(start, known=any(gate.rate() for gate in way.gates))
+                await bucket.go_one_by_one(known=any(gate.rate() for gate in way.gates))
             await self._pass(way.gates, tokens)
         waited = self._clock() - start
         if waited > _BINDS_S and not bucket.told_binding:
@@ -212,15 +211,17 @@ class RateLimiter:
         return list(gates)
 
     async def _pass(self, gates: Sequence[Gate], tokens: int) -> None:
-        # Each lock is held until the last gate is passed. Otherwise requests would gather behind a large one that
+        # Each lock is held (a bucket's own gates need none: they are behind its lock) until the last gate is passed. Otherwise requests would gather behind a large one that
         # waits for its tokens, having passed the requests' drip already, and then leave in one burst.
-        reached = held = taken = 0
+        reached = taken = 0
+        held: list[asyncio.Lock] = []
         try:
             for gate in gates:
                 gate.waiting += 1
                 reached += 1
-                await gate.lock.acquire()
-                held += 1
+                if gate.lock:
+                    await gate.lock.acquire()
+                    held.append(gate.lock)
                 await gate.take(1 if gate.unit == "requests" else tokens)
                 taken += 1
             await self._wait_out_pauses(gates)
@@ -229,8 +230,8 @@ class RateLimiter:
                 gate.give_back(1 if gate.unit == "requests" else tokens)
             raise
         finally:
-            for gate in gates[:held]:
-                gate.lock.release()
+            for lock in held:
+                lock.release()
             for gate in gates[:reached]:
                 gate.waiting -= 1
 
@@ -238,29 +239,28 @@ class RateLimiter:
         while True:  # a pause can be lengthened while one sleeps
             now, until = self._clock(), 0.0
             for gate in gates:
-                if gate.paused_until > until:
-                    until = gate.paused_until
+                until = max(until, gate.paused_until)
             if until <= now:
                 return
             await asyncio.sleep(until - now)
 
     def _way(self, lane: Lane) -> _Way:
         if (way := self._lanes.get(lane)) is None:
-            bucket = self._buckets.setdefault((lane.endpoint, lane.model), _Bucket(str(lane), self._now))
+            self._clock = asyncio.get_running_loop().time
+            bucket = self._buckets.setdefault((lane.endpoint, lane.model), _Bucket(str(lane), self._clock))
             gates = bucket.gates + self._users[lane.stage]
             way = _Way(
                 bucket, gates, *(tuple(gate for gate in gates if gate.unit == u) for u in ("requests", "tokens"))
             )
+            for gate in gates:
+                gate.clock = self._clock
             self._lanes[lane] = way
         return way
 
-    def _now(self) -> float:
-        return self._clock()
-
     def _users_gates(self, unit: str, limit: float | None, embedding: float | None) -> dict[str, tuple[Gate, ...]]:
         both = embedding is None
-        chat = () if limit is None else (Gate("all" if both else "chat", unit, limit, self._now),)
-        own = () if embedding is None else (Gate("embedding", unit, embedding, self._now),)
+        chat = () if limit is None else (Gate("all" if both else "chat", unit, limit, self._clock, asyncio.Lock()),)
+        own = () if embedding is None else (Gate("embedding", unit, embedding, self._clock, asyncio.Lock()),)
         return {"chat": chat, "embedding": chat if both else own}
 
 
@@ -270,7 +270,7 @@ class _Bucket:
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self.name = name
         self._now = now
-        self.gates = (Gate(name, "requests", None, now), Gate(name, "tokens", None, now))
+        self.gates = (Gate(name, "requests", None, now, None), Gate(name, "tokens", None, now, None))
         self.lock = asyncio.Lock()
         self.answered = asyncio.Event()
         self.told_binding = False
@@ -293,16 +293,15 @@ class _Bucket:
                 async with asyncio.timeout(self._first_until - now):
                     await self.answered.wait()
 
-    async def go_one_by_one(self, now: float, *, known: bool) -> None:
+    async def go_one_by_one(self, *, known: bool) -> None:
         """Space the first requests to a provider of which nothing is known: 20 at once take 0.4 s to leave."""
         if known:
             self.to_space = 0
             return
         self.to_space -= 1
-        at = max(self._next_at, now)
-        self._next_at = at + _SPACE_S
-        if at > (now := self._now()):
-            await asyncio.sleep(at - now)
+        if (wait := self._next_at - self._now()) > 0:
+            await asyncio.sleep(wait)
+        self._next_at = self._now() + _SPACE_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,7 +331,8 @@ def test_without_any_limit_the_first_goes_alone_until_its_answer_and_then_a_few_
         return held, spaced, free, lost.waited_s, await timed(limiter.reserve(EMBEDDING, 10))
 
     held, spaced, free, first_wait, second_wait = run(main())
-    assert (held, spaced, free, first_wait) == (50, 7, 50, 0)
+    assert (held, free, first_wait) == (50, 50, 0)
+    assert 5 <= spaced <= 7
     assert second_wait == pytest.approx(2, abs=0.01)
 
 
