@@ -19,6 +19,7 @@ _BURST_S = 0.5
 _CREDIT_S = 0.25
 _LATE_S = 0.03  # by how much one request's way to the provider may be shorter than another's
 _APART_S = 0.02  # less than that, or they would fall ever further behind
+_FIRST_LATE_S = 0.5  # a client's first request takes that long on its way: it has to connect
 _TIGHT = 1.25  # requests a second: above, there is room for two
 _SLOWEST = 0.05
 _LATELY_S = 10
@@ -117,7 +118,8 @@ class Gate:
         async with self._leaving:
             if (wait := self._room_at - self.clock()) > 0:
                 await asyncio.sleep(wait)
-            self._room_at = self.clock() + 60 / rate + _APART_S
+            late = _APART_S if self._room_at else _FIRST_LATE_S
+            self._room_at = self.clock() + 60 / rate + late
 
     def settle(self, reserved: float, charged: float) -> None:
         """Enter the difference to what the provider charged: credit or debt of the requests to come."""
