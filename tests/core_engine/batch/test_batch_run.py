@@ -76,7 +76,7 @@ def test_without_waiting_the_jobs_are_left_to_a_later_run(kg, server):
     assert report["status"] == "pending"
     assert report["exit_code"] == 0
     assert report["chunks"]["pending"] == CHUNKS
-    assert report["calls"]["chat"] == 2  # the first look: refused for its temperature, then answered
+    assert report["calls"]["chat"] == 1  # the first look
     assert report["batch"]["pending"] == 2
     assert report["batch"]["pending_at_most"] > 0
 
@@ -101,7 +101,7 @@ def test_an_expired_job_is_submitted_again_for_what_is_missing_alone(kg, server)
     report = batch(kg, "--batch-size", "2")
     books = server.books()
     assert report["chunks"]["written"] == CHUNKS
-    assert report["calls"]["failed"] == 3  # two lines that did not run, and the first look's refused temperature
+    assert report["calls"]["failed"] == 2  # the lines that did not run
     ran = [entry for entry in books["log"] if entry["batch"]]
     assert sum(entry["questions"] for entry in ran) == 2 * CHUNKS
     assert report["cost_usd"]["total"] == pytest.approx(float(books["dollars"]), abs=1e-8)
@@ -150,7 +150,8 @@ def test_a_way_that_is_cut_off_is_gone_again_and_nothing_is_submitted_twice(kg, 
     report = batch(kg)
     books = server.books(log=False)
     assert report["chunks"]["written"] == CHUNKS
-    assert books["batch"]["jobs"] == books["batch"]["uploads"] == 2
+    assert books["batch"]["jobs"] == 2
+    assert books["batch"]["uploads"] <= 3  # a file that the list does not show yet may go up again: that costs nothing
     assert books["batch"]["submitted_again"] == 0
     assert report["cost_usd"]["total"] == pytest.approx(float(books["dollars"]), abs=1e-8)
 
