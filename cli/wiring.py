@@ -19,7 +19,7 @@ from core_engine.kg.extractor import Extractor, ModelExtractor, RulesExtractor
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.kg.rules.extractor import RULES_VERSION
-from core_engine.ledger import questions
+from core_engine.ledger import documents, questions
 from core_engine.ledger.ledger import Ledger, LedgerBase
 from core_engine.ledger.lock import held
 from core_engine.limits.rate_limiter import RateLimiter
@@ -28,6 +28,7 @@ from core_engine.planner import Asked, Plan, Planner
 from core_engine.ports import GraphStore, Observer, VectorStore
 from core_engine.progress import Progress
 from core_engine.projector import Projector
+from core_engine.readers.presence import storable
 from core_engine.session import Follower
 from core_engine.settings import Settings
 from core_engine.stopping import Stop
@@ -383,7 +384,7 @@ def _follower(settings: Settings, plan: Plan, ledger: Ledger, dimensions: int | 
     """The projector of a run: in a process of its own where much is asked of models, so that neither waits."""
     apart = settings.projector == "process"
     if settings.projector == "auto":
-        apart = settings.asks_models and _weigh(plan.paths) >= _MUCH
+        apart = settings.asks_models and _weigh(plan.paths, ledger) >= _MUCH
     lock = settings.folder / "projector.lock"
     if apart:
         from core_engine.apart import ProjectorApart
@@ -395,15 +396,18 @@ def _follower(settings: Settings, plan: Plan, ledger: Ledger, dimensions: int | 
     return projector_of(settings, dimensions, ledger, deferred=settings.defer_writes)
 
 
-def _weigh(paths: Sequence[str]) -> int:
-    """How many bytes there are to read, or the first so many as are much."""
+def _weigh(paths: Sequence[str], ledger: Ledger) -> int:
+    """How many bytes there are to read that the ledger does not know by path and size; no more is counted than is much."""
     weight = 0
-    for path in map(Path, paths):
-        for file in chain([path], path.rglob("*") if path.is_dir() else []):
-            with contextlib.suppress(OSError):  # the reader says what is wrong with it
-                weight += file.stat().st_size if file.is_file() else 0
-            if weight >= _MUCH:
-                return weight
+    with ledger.reading() as db:
+        for path in (Path(path).absolute() for path in paths):
+            for file in chain([path], path.rglob("*") if path.is_dir() else []):
+                with contextlib.suppress(OSError):  # the reader says what is wrong with it
+                    size = file.stat().st_size if file.is_file() else 0
+                    known = documents.source(db, storable(str(file))) if size else None
+                    weight += 0 if known and known.size == size else size
+                if weight >= _MUCH:
+                    return weight
     return weight
 
 

@@ -473,7 +473,7 @@ def _machine(apart: Used | None) -> dict[str, float]:
     if apart:
         peaks.append(apart.peak_rss_mb)
         cpu.append(apart.cpu_s)
-    return {"peak_rss_mb": round(sum(peaks), 1), "cpu_s": round(sum(cpu), 2)}
+    return {"processes": len(cpu), "peak_rss_mb": round(sum(peaks), 1), "cpu_s": round(sum(cpu), 2)}
 
 
 def to_json(report: Mapping[str, Any]) -> bytes:

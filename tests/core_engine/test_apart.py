@@ -224,3 +224,11 @@ def _wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_only_much_that_is_new_is_worth_a_process(kg, tmp_path):
+    (tmp_path / "t" / "long.txt").write_text("".join(f"Ann: We met {n} people of Quill.\n" for n in range(40_000)))
+    once = kg.process("t", "--limit", 20, KG_PROJECTOR="auto")
+    again = kg.process("t", "--limit", 20, KG_PROJECTOR="auto")
+    small = kg.process("t/m1.txt", "-w", "small", KG_PROJECTOR="auto")
+    assert [report["machine"]["processes"] for report in (once, again, small)] == [2, 1, 1]
