@@ -19,7 +19,7 @@ _BURST_S = 0.5
 _CREDIT_S = 0.25
 _LATE_S = 0.03  # by how much one request's way to the provider may be shorter than another's
 _APART_S = 0.02  # less than that, or they would fall ever further behind
-_FIRST_LATE_S = 0.5  # a client's first request takes that long on its way: it has to connect
+_FIRST_LATE_S = 0.5  # at most, for the first request: it has to load and to connect
 _TIGHT = 1.25  # requests a second: above, there is room for two
 _SLOWEST = 0.05
 _LATELY_S = 10
@@ -30,9 +30,10 @@ _TRUST_UNTOLD = 0.6
 class Gate:
     """Lets amounts through at `limit` a minute; everything at once while no limit is known.
 
-    `take` is called by one at a time, the holder of `lock` or of another that is around it: asyncio's lock is first come, first served, aiolimiter's own
-    queue is smallest first. The drip holds half a second's worth: providers may enforce a minute's limit by the second,
-    and with less than half of one, up to 6 % is lost where small requests and large ones alternate (bench_limiter).
+    `take` is called by one at a time, the holder of `lock` or of another around it: asyncio's lock is first come, first
+    served, aiolimiter's own queue is smallest first. The drip holds half a second's worth: providers may enforce a
+    minute's limit by the second, and with less than half of one, up to 6 % is lost where small requests and large ones
+    alternate (bench_limiter).
     """
 
     def __init__(
