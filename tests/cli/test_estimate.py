@@ -82,7 +82,8 @@ def test_another_workspace_of_the_home_teaches_as_well(kg, server):
 
 def test_repeated_requests_are_part_of_what_earlier_runs_teach(kg, server):
     server.configure(completion_tokens=300, faults=[{"kind": "empty", "times": 8}])
-    kg.process("t/m0.txt", "t/m1.txt", "-w", "other", "--batch-size", 1)
+    ran = kg("process", "t/m0.txt", "t/m1.txt", "-w", "other", "--batch-size", 1)
+    assert ran.code in {0, 2}, ran.err  # a chunk whose two replies were both empty is dead
     said = kg("estimate", "t", "--json", "--batch-size", 1).report
     assert said["tokens"]["completion"] > 1.2 * 300 * said["chunks"]
 

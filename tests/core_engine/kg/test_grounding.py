@@ -120,7 +120,8 @@ def test_a_place_always_holds_the_name(texts, name):
     for place in words(*texts).places(name):
         assert texts[place.turn - 1].startswith(place.surface, place.offset)
         said, asked = _letters(place.surface), _letters(name)
-        assert said.startswith(asked[:1]) or not said.isascii()
+        # "&" is read as "and", or not at all.
+        assert said.startswith(asked[:1]) or not said.isascii() or "&" in name
 
 
 def _letters(text: str) -> str:

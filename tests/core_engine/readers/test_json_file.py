@@ -134,7 +134,7 @@ def test_a_line_of_text_that_begins_with_a_bracket_is_not_json(tmp_path):
 
 def test_the_formats_have_names_and_others_are_refused(tmp_path):
     assert set(formats()) == {
-        "webvtt", "srt", "sbv", "ttml", "html", "json", "jsonl", "nlp", "csv", "markdown", "docx", "text"
+        "webvtt", "srt", "sbv", "ttml", "html", "json", "jsonl", "nlp", "csv", "markdown", "docx", "xml", "text"
     }  # fmt: skip
     with pytest.raises(SettingsError, match="no such format: pdf"):
         read(written(tmp_path, "a.txt", "x"), format="pdf")
