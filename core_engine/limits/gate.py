@@ -82,10 +82,14 @@ class Gate:
         minute.limit = rate
 
     async def _wait(self, amount: float, rate: float | None) -> None:
-        left = amount
+        at_once, owed = amount, 0.0
         if rate is not None and amount >= rate / 60:
-            # A provider that counts by the second lets this one pass on a full bucket only: not a moment too early.
-            left += rate / 60 * _LATE_S
+            # A provider that counts by the second lets this one pass on a full bucket only, not a moment too early, and
+            # takes from those after it what the bucket did not hold.
+            second = rate / 60
+            over = amount - second
+            at_once, owed = second * (1 + _LATE_S), over + min(over, second / 2) * _LATE_S
+        left = at_once
         try:
             while rate is not None:
                 drip, speed = self._current_drip(rate)
@@ -98,8 +102,9 @@ class Gate:
                 left -= part
                 rate = self.rate() if left > 0 else None
         except BaseException:
-            self._balance += max(amount - left, 0.0)
+            self._balance += at_once - left  # what was paid, less the debt that was to be paid with it
             raise
+        self._balance -= owed
 
     def give_back(self, amount: float) -> None:
         """Undo a `take` whose request was not sent."""

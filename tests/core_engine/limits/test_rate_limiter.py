@@ -236,7 +236,8 @@ def test_headers_teach_only_their_own_bucket_and_never_raise_the_users_limit():
         limiter = RateLimiter(rpm=60)
         limiter.observe(CHAT, {"x-ratelimit-limit-requests": "6000", "x-ratelimit-limit-tokens": "60000"})
         await limiter.reserve(CHAT, 1_000)
-        waits = [(await limiter.reserve(CHAT, 3_000)).waited_s]
+        await limiter.reserve(CHAT, 3_000)  # a second's worth now, the rest is owed by the next
+        waits = [(await limiter.reserve(CHAT, 1_000)).waited_s]
         waits.append((await limiter.reserve(EMBEDDING, 50_000)).waited_s)
         return waits, limiter.snapshot()
 
@@ -352,6 +353,28 @@ def test_the_first_sight_of_a_silent_limit_costs_few_refusals():
     provider = Provider(None, 3_000_000)
     run(drive(provider, RateLimiter(), [14_000], seconds=10))
     assert 0 < provider.refused <= 6
+
+
+@pytest.mark.parametrize("large", [80_000, 150_000])
+def test_requests_of_several_seconds_worth_are_let_through_where_limits_are_counted_by_the_second(large):
+    provider = Provider(None, 3_000_000)
+
+    async def main():
+        limiter = RateLimiter(tpm=3_000_000)
+
+        async def work(tokens):
+            while True:
+                await provider.call(limiter, CHAT, tokens, tokens)
+
+        tasks = [asyncio.create_task(work(tokens)) for tokens in [14_000] * 20 + [large]]
+        await asyncio.sleep(120)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert provider.refused == 0
+    assert provider.served_tokens >= 0.95 * 2 * 3_000_000
 
 
 @pytest.mark.parametrize("rpm", [30, 60, 66])
