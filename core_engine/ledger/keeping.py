@@ -14,6 +14,8 @@ from pathlib import Path
 from core_engine.errors import LedgerError
 from core_engine.ledger.looking import looking
 
+_BUSY_S = 10  # so long another program that reads is waited for
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -83,7 +85,7 @@ def vacuum(path: Path) -> Sizes:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30)
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_S)
     try:
         yield db
     finally:
