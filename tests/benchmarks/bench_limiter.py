@@ -253,7 +253,7 @@ def real() -> None:
 
 
 def _real(table: Table, folder: Path, server: Server, charge: str, *, per_second: bool, flags: bool = True) -> None:
-    rpm, tpm = 300, 3_000_000
+    rpm, tpm = 300, 9_000_000  # requests bind: batches of 10 take 14,000 tokens at their ceiling
     # What is in the bucket at the start is served at once, by the minute: the run is long enough to tell it apart.
     server.reset(tokens="characters", latency=1, rpm=rpm, tpm=tpm, per_second=per_second, charge=charge)
     corpus = made(folder, 3_000)
@@ -263,7 +263,7 @@ def _real(table: Table, folder: Path, server: Server, charge: str, *, per_second
     env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
     ran = kg("process", corpus.path, "--max-concurrent", 40, *words, folder=home, **env)
     books, busy = server.books(), ran.report["throughput"]["first_request_to_last_commit_s"]
-    share = max(books["calls"] / (rpm * busy / 60), ran.report["throughput"]["limit_efficiency"] or 0.0)
+    share = books["calls"] / (rpm * busy / 60)
     how = f"{charge}, by the {'second' if per_second else 'minute'}, {'--rpm and --tpm' if flags else 'headers alone'}"
     table.at_least(how, share, 0.97 if flags else 0.93, note=f"{books['calls']} calls in {busy:.0f} s")
     table.at_most(f"{how}: 429s", books["rate_limited"], 0 if flags else 1)
