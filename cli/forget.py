@@ -92,8 +92,7 @@ def forget(
         raise SettingsError("--document and --speaker: it can be only one of them")
     with looking(loaded.settings.ledger_path) as db:
         settings = as_last_embedded(loaded, db)
-    secrets = [s for s in (settings.neo4j_password, settings.qdrant_api_key) if s]
-    to_stderr("forget", secrets, quiet=not verbose, verbose=verbose)
+    to_stderr("forget", settings.secrets, quiet=not verbose, verbose=verbose)
     with RunLock(settings.lock_path):
         with Ledger(settings.ledger_path) as ledger:
             if recall:

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 import orjson
 
+from core_engine.loggers import OURS
+
 _FIELDS = (
     "run_id",
     "batch_id",
@@ -91,11 +93,7 @@ def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, s
     stream = stream or sys.stderr
     handler.setFormatter(Short(secrets) if stream.isatty() else JsonLines(run, secrets))
     handler.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    ours = logging.getLogger("kg")
-    ours.setLevel(logging.DEBUG)
-    ours.propagate = False
-    ours.handlers = [handler]
-    for name in ("core_engine", "metrics", "cli"):
+    for name in OURS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.DEBUG)
         logger.propagate = False
@@ -110,7 +108,7 @@ def to_file(path: Path, run: str, secrets: Iterable[str]) -> logging.Handler:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(JsonLines(run, secrets))
     handler.setLevel(logging.DEBUG)
-    for name in ("kg", "core_engine", "metrics", "cli"):
+    for name in OURS:
         logging.getLogger(name).addHandler(handler)
     return handler
 

@@ -164,8 +164,7 @@ def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) 
 
     now = time.time()
     run = new_run_id(now)
-    secrets = [s for s in (settings.neo4j_password, settings.qdrant_api_key) if s]
-    to_stderr(run, secrets, quiet=quiet, verbose=verbose)
+    to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)
     dimensions = vector_size_of(settings, ledger)
     projector = projector_of(settings, dimensions, ledger)
     _empty(settings, ledger, dimensions)

@@ -31,6 +31,7 @@ from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.lock import RunLock
 from core_engine.ledger.overview import answered_by
 from core_engine.ledger.runs import finish
+from core_engine.loggers import OURS
 from core_engine.machine import collecting_seldom
 from core_engine.planner import Plan, plan_of
 from core_engine.progress import Progress
@@ -205,11 +206,7 @@ def _run(
     """One run with its lock, ledger, log and report. The exit code."""
     now = time.time()
     run = new_run_id(now)
-    secrets = [
-        s for s in (settings.api_key, settings.embedding_api_key, settings.neo4j_password, settings.qdrant_api_key) if s
-    ]
-    secrets += list(settings.headers.values())
-    to_stderr(run, secrets, quiet=quiet, verbose=verbose)
+    to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)
     ontology_of(settings)
     settings, plan = fitted(settings, plan)
     prices_of(settings)
@@ -225,7 +222,7 @@ def _run(
         _ask_consent(settings, ledger)
         _make_room("--output-dir", folder)
         _make_room("--log-file", log_file.parent, log_file)
-        handler = to_file(log_file, run, secrets)
+        handler = to_file(log_file, run, settings.secrets)
         try:
             if prepare:
                 plan = prepare(ledger, plan)
@@ -236,7 +233,7 @@ def _run(
                 )
             _write_report(folder, report)
         finally:
-            for name in ("kg", "core_engine", "metrics", "cli"):
+            for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
             handler.close()
     if json:
@@ -371,7 +368,7 @@ def _report(
         refused=parts.budget.refused() if parts.budget else None,
     )
     with ledger.reading() as db:
-        return build(db, outcome, about, prices_of(settings))
+        return build(db, outcome, about, parts.prices)
 
 
 def _write_report(folder: Path, report: dict[str, Any]) -> None:

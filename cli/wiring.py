@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 # The sizes of vectors that are known before the first reply.
 KNOWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
 _MUCH = 1_000_000  # bytes of transcripts, about a thousand chunks: below, a process takes longer to start than it saves
-_BEFORE_S = 10.0
 _RULES_BATCH = 100  # chunks a step; rules have no requests to size
 _MEASURED_EVERY = 8  # batches: an eighth of the work, and still within a per cent of measuring all
 
@@ -391,7 +390,7 @@ def _follower(settings: Settings, plan: Plan, ledger: Ledger, dimensions: int | 
 
         return ProjectorApart(ledger, partial(projector_of, settings, dimensions, deferred=settings.defer_writes), lock)
     if lock.exists():
-        with held(lock, _BEFORE_S):  # the process of a run that was killed is just ending
+        with held(lock):  # the process of a run that was killed is just ending
             pass
     return projector_of(settings, dimensions, ledger, deferred=settings.defer_writes)
 

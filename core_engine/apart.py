@@ -28,7 +28,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from core_engine.errors import KGError, Stopped, StoreError
 from core_engine.ledger.ledger import Ledger, LedgerBase
-from core_engine.ledger.lock import held
+from core_engine.ledger.lock import ENDING_S, held
+from core_engine.loggers import OURS
 from core_engine.machine import used
 from core_engine.projector import Projection, Projector
 
@@ -39,10 +40,8 @@ Make = Callable[[LedgerBase], Projector]
 
 log = logging.getLogger("kg.projector")
 
-_OURS = ("kg", "core_engine", "metrics", "cli")  # whose loggers a run listens to
 _ENDS_S = 10.0  # for the process to be gone after its last word, or after it was told to hurry
 _FROM_A_TERMINAL = (signal.SIGINT, signal.SIGTERM)  # it sends them to both; the run's process says what to do
-_BEFORE_S = 10.0  # for the process of a killed run to notice that nobody needs it
 
 
 class ProjectorApart:
@@ -52,7 +51,7 @@ class ProjectorApart:
     tells whether an earlier one still lives; it is waited for so many seconds.
     """
 
-    def __init__(self, ledger: Ledger, make: Make, lock: Path, *, before_s: float = _BEFORE_S) -> None:
+    def __init__(self, ledger: Ledger, make: Make, lock: Path, *, before_s: float = ENDING_S) -> None:
         self._ledger = ledger
         self._make = make
         self._lock = lock
@@ -73,7 +72,7 @@ class ProjectorApart:
         context = get_context("spawn")
         desk, their_desk = context.Pipe()
         their_orders, self._orders = context.Pipe(duplex=False)
-        levels = {name: logging.getLogger(name).getEffectiveLevel() for name in _OURS}
+        levels = {name: logging.getLogger(name).getEffectiveLevel() for name in OURS}
         self._process = context.Process(
             target=_live,
             args=(self._make, self._ledger.path, self._lock, self._before_s, their_desk, their_orders, levels),

@@ -164,6 +164,14 @@ class Settings:
     def run_folder(self, run: str) -> Path:
         return Path(self.output_dir) / run if self.output_dir else self.folder / "runs" / run
 
+    @property
+    def secrets(self) -> list[str]:
+        """What a log has to take out wherever it turns up."""
+        secret = [getattr(self, item.name) for item in fields(self) if item.metadata.get("secret")]
+        return [
+            each for value in secret for each in (value.values() if isinstance(value, Mapping) else [value]) if each
+        ]
+
     def shown(self) -> dict[str, Any]:
         """All settings as they may be shown: secrets as `set` or None, URLs without credentials."""
         shown: dict[str, Any] = {}

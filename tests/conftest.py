@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from core_engine.loggers import OURS
 from tests.neo4j_server.fixture import neo4j_server
 from tests.openai_server.fixture import openai_server, openai_server_pool
 from tests.qdrant_face.fixture import _face_process, qdrant_face
@@ -15,7 +16,7 @@ __all__ = ["_face_process", "neo4j_server", "openai_server", "openai_server_pool
 @pytest.fixture(autouse=True)
 def _nobody_elses_logging() -> None:
     """A command sets our loggers up for its whole process; each test finds them as they are in a fresh one."""
-    for name in ("kg", "core_engine", "metrics", "cli"):
+    for name in OURS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(logging.NOTSET)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -13,9 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli import app
+
+if TYPE_CHECKING:
+    from core_engine.kg.stores.embedded import EmbeddedGraphStore
+    from core_engine.kg.stores.neo4j import Neo4jGraphStore
+    from tests.neo4j_server.server import Address
 
 ROOT = Path(__file__).parent.parent
 _OURS = ("OPENAI_", "KG_", "NEO4J_", "QDRANT_", "LANGSMITH_", "LANGCHAIN_", "LANGFUSE_", "POSTHOG_", "OTEL_")
@@ -95,19 +101,29 @@ class Kg:
 
     def graph(self, workspace: str = "default") -> dict[str, list[Any]]:
         """All rows of the embedded graph store, sorted."""
-        import asyncio
-
         from core_engine.kg.stores.embedded import EmbeddedGraphStore
 
-        async def dump() -> dict[str, list[Any]]:
-            store = EmbeddedGraphStore(self.folder / ".kg" / workspace / "graph.sqlite3", workspace)
-            await store.open()
-            try:
-                return await store.dump()
-            finally:
-                await store.close()
+        return dumped(EmbeddedGraphStore(self.folder / ".kg" / workspace / "graph.sqlite3", workspace))
 
-        return asyncio.run(dump())
+
+def neo4j_graph(address: Address, workspace: str) -> dict[str, list[Any]]:
+    """All rows of a workspace in a Neo4j, sorted."""
+    from core_engine.kg.stores.neo4j import Neo4jGraphStore
+
+    return dumped(Neo4jGraphStore(address.uri, address.user, address.password, address.database, workspace))
+
+
+def dumped(store: EmbeddedGraphStore | Neo4jGraphStore) -> dict[str, list[Any]]:
+    """All rows of a graph store, sorted."""
+
+    async def dump() -> dict[str, list[Any]]:
+        await store.open()
+        try:
+            return await store.dump()
+        finally:
+            await store.close()
+
+    return asyncio.run(dump())
 
 
 @contextlib.contextmanager

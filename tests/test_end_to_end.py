@@ -23,9 +23,8 @@ import pytest
 from core_engine.embeddings.bm25 import Bm25Encoder
 from core_engine.embeddings.stores.edge import EdgeVectorStore
 from core_engine.embeddings.stores.qdrant import QdrantVectorStore
-from core_engine.kg.stores.neo4j import Neo4jGraphStore
 from core_engine.types import SparseVector
-from tests.kg import ROOT, Kg, meeting, write_meetings
+from tests.kg import ROOT, Kg, meeting, neo4j_graph, write_meetings
 from tests.neo4j_server.server import Address
 
 SAMPLES = ROOT / "data" / "transcripts"
@@ -52,25 +51,10 @@ class Stores:
 
     @property
     def neo4j_env(self) -> dict[str, str]:
-        address = self.neo4j
-        return {
-            "NEO4J_URI": address.uri,
-            "NEO4J_USERNAME": address.user,
-            "NEO4J_PASSWORD": address.password,
-            "NEO4J_DATABASE": address.database,
-        }
+        return self.neo4j.env
 
     def graph(self, workspace: str) -> dict[str, list[Any]]:
-        async def dump() -> dict[str, list[Any]]:
-            address = self.neo4j
-            store = Neo4jGraphStore(address.uri, address.user, address.password, address.database, workspace)
-            await store.open()
-            try:
-                return await store.dump()
-            finally:
-                await store.close()
-
-        return asyncio.run(dump())
+        return neo4j_graph(self.neo4j, workspace)
 
     def ask(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         with self.neo4j.driver() as driver:

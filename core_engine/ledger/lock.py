@@ -48,6 +48,7 @@ else:
         return True
 
 
+ENDING_S = 10.0  # for what a killed run has left behind to notice that nobody needs it
 _LOOKS = 5
 _LOOK_S = 0.05
 _WAIT_S = 0.5
@@ -112,7 +113,7 @@ class RunLock:
 
 
 @contextlib.contextmanager
-def held(path: Path, wait_s: float) -> Iterator[None]:
+def held(path: Path, wait_s: float = ENDING_S) -> Iterator[None]:
     """Hold a lock file, after waiting so long for another's end. Raises WorkspaceLocked where that takes longer."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _opened(path) as file:

@@ -27,7 +27,6 @@ _CLOCKS_DIFFER_S = 3600
 _UPLOAD_BYTES_A_S = 100_000  # a slow line; beyond the usual timeout
 _LIMIT = re.compile(r"[Ll]imit:?\s*([\d,]{3,})")
 _QUEUE_FULL = re.compile(r"token_limit_exceeded|enqueued token", re.IGNORECASE)
-_NO_MONEY = ("billing_hard_limit_reached", "insufficient_quota")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +69,6 @@ class BatchState:
     def queue_limit(self) -> int | None:
         """How many tokens may wait, where the refusal says it."""
         return next((found for _, message in self.errors if (found := limit_in(message))), None)
-
-    @property
-    def no_money(self) -> bool:
-        return any(code in _NO_MONEY for code, _ in self.errors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core_engine.ledger.lock import RunLock
-from tests.kg import Kg, write_meetings
+from tests.kg import Kg, neo4j_graph, write_meetings
 from tests.neo4j_server.server import Address
 from tests.openai_server.fixture import Server
 from tests.qdrant_face.fixture import RunningFace
@@ -296,32 +295,15 @@ def test_a_reader_in_the_way_of_the_vacuum_is_told(made: Kg) -> None:
 def test_neo4j_and_qdrant_hold_nothing_of_it(
     kg: Kg, neo4j_server: Address, qdrant_face: RunningFace, openai_server: Callable[..., Server]
 ) -> None:
-    from core_engine.kg.stores.neo4j import Neo4jGraphStore
-
-    server = neo4j_server
     _write(kg)
-    kg.env = {
-        "NEO4J_URI": server.uri,
-        "NEO4J_USERNAME": server.user,
-        "NEO4J_PASSWORD": server.password,
-        "NEO4J_DATABASE": server.database,
-        "QDRANT_URL": qdrant_face.url,
-    }
+    kg.env = {**neo4j_server.env, "QDRANT_URL": qdrant_face.url}
     where = ("-w", "forgets")
     kg.process("meetings", *where)
     model = {"OPENAI_BASE_URL": openai_server().url, "OPENAI_API_KEY": "x"}
     kg.process("meetings", *where, **model)  # leaves a collection of bm25 behind
     assert kg("forget", "secret-wombat.txt", "--yes", *where, **model).code == 0
 
-    async def dump() -> str:
-        store = Neo4jGraphStore(server.uri, server.user, server.password, server.database, "forgets")
-        await store.open()
-        try:
-            return json.dumps(await store.dump())
-        finally:
-            await store.close()
-
-    held = asyncio.run(dump())
+    held = json.dumps(neo4j_graph(neo4j_server, "forgets"))
     for collection in qdrant_face.request("GET", "/collections")["collections"]:
         if collection["name"].startswith("kg_forgets__"):
             found = qdrant_face.request(

@@ -148,13 +148,7 @@ def test_vectors_by_a_model_are_compared_by_their_direction(kg: Kg, openai_serve
 def test_a_server_that_holds_more_than_a_restored_ledger_is_found_out_and_mended(
     kg: Kg, neo4j_server: Address, qdrant_face: RunningFace
 ) -> None:
-    env = {
-        "NEO4J_URI": neo4j_server.uri,
-        "NEO4J_USERNAME": neo4j_server.user,
-        "NEO4J_PASSWORD": neo4j_server.password,
-        "NEO4J_DATABASE": neo4j_server.database,
-        "QDRANT_URL": qdrant_face.url,
-    }
+    env = {**neo4j_server.env, "QDRANT_URL": qdrant_face.url}
     where = ("-w", "verified")
     write_meetings(kg.folder / "meetings", 1, turns=20)
     kg.process("meetings", *where, **env)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from core_engine.ledger.lock import RunLock
-from tests.kg import Kg, write_meetings
+from tests.kg import Kg, neo4j_graph, write_meetings
 from tests.neo4j_server.server import Address
 from tests.openai_server.faults import Fault
 from tests.openai_server.fixture import Server
@@ -160,28 +158,12 @@ def test_points_that_the_ledger_once_knew_leave_a_server_at_a_rebuild(kg: Kg, qd
 
 @pytest.mark.neo4j
 def test_nodes_that_are_not_the_ledgers_any_more_leave_neo4j_at_a_rebuild(made: Kg, neo4j_server: Address) -> None:
-    from core_engine.kg.stores.neo4j import Neo4jGraphStore
-
-    server = neo4j_server
-    env = {
-        "NEO4J_URI": server.uri,
-        "NEO4J_USERNAME": server.user,
-        "NEO4J_PASSWORD": server.password,
-        "NEO4J_DATABASE": server.database,
-    }
+    env = neo4j_server.env
     name = "rebuild-test"
-
-    async def dump() -> dict[str, list[Any]]:
-        store = Neo4jGraphStore(server.uri, server.user, server.password, server.database, name)
-        await store.open()
-        try:
-            return await store.dump()
-        finally:
-            await store.close()
 
     made.process("meetings", "-w", name, "--vector-store", "none", **env)
     (made.folder / "meetings/m1.txt").unlink()
     made.process("meetings", "-w", name, "--prune", "--graph-store", "none", "--vector-store", "none")
     assert made("rebuild", "-w", name, "--vector-store", "none", "--json", **env).code == 0
     made.process("meetings", "-w", name, "--graph-store", "embedded", "--vector-store", "none")
-    assert json.dumps(asyncio.run(dump()), sort_keys=True) == json.dumps(made.graph(name), sort_keys=True)
+    assert json.dumps(neo4j_graph(neo4j_server, name), sort_keys=True) == json.dumps(made.graph(name), sort_keys=True)

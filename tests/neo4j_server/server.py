@@ -51,6 +51,16 @@ class Address:
     def driver(self) -> neo4j.Driver:
         return neo4j.GraphDatabase.driver(self.uri, auth=(self.user, self.password))
 
+    @property
+    def env(self) -> dict[str, str]:
+        """What names it to `kg`."""
+        return {
+            "NEO4J_URI": self.uri,
+            "NEO4J_USERNAME": self.user,
+            "NEO4J_PASSWORD": self.password,
+            "NEO4J_DATABASE": self.database,
+        }
+
 
 @dataclass
 class Server:

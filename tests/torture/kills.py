@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.kg import Kg
 from tests.neo4j_server.server import Address
-from tests.torture.world import Held, adds_up, bought_again, fresh, held, hold, neo4j_env, one, wipe
+from tests.torture.world import Held, adds_up, bought_again, fresh, held, hold, one, wipe
 
 MEETINGS, TURNS = 12, 50
 CONCURRENT = 4
@@ -77,7 +77,7 @@ def torture(
         server.reset(latency=LATENCY)
         if address:
             wipe(address)
-        more = {**(neo4j_env(address) if address else {}), **(env or {})}
+        more = {**(address.env if address else {}), **(env or {})}
         kg = fresh(base, "killed", MEETINGS, TURNS, OPENAI_BASE_URL=server.url, **more)
         after = chance.uniform(_STARTED * took, took)
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.neo4j_server.server import Server
-from tests.torture.world import adds_up, fresh, held, hold, neo4j_env
+from tests.torture.world import adds_up, fresh, held, hold
 
 MEETINGS, TURNS = 60, 60
 WORDS = ("process", "t", "--batch-size", 1, "--max-concurrent", 2)
@@ -24,7 +24,7 @@ def torture(
     undisturbed.process(*WORDS[1:])
     whole = held(undisturbed)
     server.reset(latency=0.7)  # slow enough for the server to come and go while there is work
-    kg = fresh(base, "restarts", meetings, TURNS, OPENAI_BASE_URL=server.url, **neo4j_env(neo4j.address))
+    kg = fresh(base, "restarts", meetings, TURNS, OPENAI_BASE_URL=server.url, **neo4j.address.env)
     began = time.monotonic()
     run = kg.started(*WORDS, "--json", "-q")
     try:

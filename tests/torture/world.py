@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core_engine.embeddings.stores.edge import EdgeVectorStore
-from core_engine.kg.stores.neo4j import Neo4jGraphStore
-from tests.kg import Kg, write_meetings
+from tests.kg import Kg, neo4j_graph, write_meetings
 from tests.neo4j_server.server import Address
 
 MODEL = "text-embedding-3-small"
@@ -90,36 +89,13 @@ def edge_points(kg: Kg) -> dict[str, Any]:
     return asyncio.run(read())
 
 
-def neo4j_graph(address: Address) -> dict[str, list[Any]]:
-    """All rows of the workspace in a Neo4j, sorted."""
-
-    async def dump() -> dict[str, list[Any]]:
-        store = Neo4jGraphStore(address.uri, address.user, address.password, address.database, WORKSPACE)
-        await store.open()
-        try:
-            return await store.dump()
-        finally:
-            await store.close()
-
-    return asyncio.run(dump())
-
-
-def neo4j_env(address: Address) -> dict[str, str]:
-    return {
-        "NEO4J_URI": address.uri,
-        "NEO4J_USERNAME": address.user,
-        "NEO4J_PASSWORD": address.password,
-        "NEO4J_DATABASE": address.database,
-    }
-
-
 def wipe(address: Address) -> None:
     with address.driver() as driver:
         driver.execute_query("MATCH (n:KgNode) DETACH DELETE n", database_=address.database)
 
 
 def held(kg: Kg, address: Address | None = None) -> Held:
-    return Held(neo4j_graph(address) if address else kg.graph(WORKSPACE), edge_points(kg))
+    return Held(neo4j_graph(address, WORKSPACE) if address else kg.graph(WORKSPACE), edge_points(kg))
 
 
 def fresh(base: Path, name: str, meetings: int, turns: int, **env: str) -> Kg:

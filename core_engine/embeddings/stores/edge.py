@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import struct
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import qdrant_edge as edge
 
-from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, slug, storable
+from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, point_of, slug, storable
 from core_engine.embeddings.stores.mark import read_mark, sync_folder, write_mark
 from core_engine.embeddings.stores.ranking import depth, fuse
 from core_engine.errors import StoreError
@@ -135,7 +133,7 @@ class EdgeVectorStore:
         shard, _ = self._opened()
         with self._explained("reading"):
             records = shard.retrieve(list(ids), with_payload=True, with_vector=True)
-        return [_as_point(record) for record in records]
+        return [point_of(record) for record in records]
 
     async def close(self) -> None:
         shard, self._shard = self._shard, None
@@ -219,17 +217,6 @@ class EdgeVectorStore:
 
 def _edge_sparse(vector: SparseVector) -> edge.SparseVector:
     return edge.SparseVector(list(vector.indices), list(vector.values))
-
-
-def _as_point(record: edge.Record) -> Point:
-    held: dict[str, Any] = record.vector if isinstance(record.vector, dict) else {}
-    words, dense = held.get(SPARSE), held.get(DENSE)
-    return Point(
-        id=str(record.id),
-        sparse=SparseVector(tuple(words.indices), tuple(words.values)) if words else SparseVector((), ()),
-        dense=struct.pack(f"<{len(dense)}f", *dense) if dense else None,
-        payload=record.payload or {},
-    )
 
 
 def _size(point: Point) -> int:

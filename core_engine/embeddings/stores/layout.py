@@ -9,7 +9,7 @@ import struct
 from typing import Any
 
 from core_engine.errors import StoreError
-from core_engine.types import Point
+from core_engine.types import Point, SparseVector
 
 DENSE = "dense"
 SPARSE = "sparse"
@@ -39,6 +39,18 @@ def dense_vector(point: Point, dimensions: int | None) -> list[float] | None:
     if not math.isfinite(sum(vector)):
         raise StoreError(f"chunk {point.id}: its vector holds what is no number; run `kg doctor`")
     return vector
+
+
+def point_of(record: Any) -> Point:
+    """What a store holds, as it was given. Both libraries' records have `id`, `vector` (by name) and `payload`."""
+    vectors: dict[str, Any] = record.vector if isinstance(record.vector, dict) else {}
+    words, dense = vectors.get(SPARSE), vectors.get(DENSE)
+    return Point(
+        id=str(record.id),
+        sparse=SparseVector(tuple(words.indices), tuple(words.values)) if words else SparseVector((), ()),
+        dense=struct.pack(f"<{len(dense)}f", *dense) if dense else None,
+        payload=record.payload or {},
+    )
 
 
 def storable(value: Any) -> Any:

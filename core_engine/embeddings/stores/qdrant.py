@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import struct
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from core_engine.embeddings.stores.address import header_value, without_login
 from core_engine.embeddings.stores.calls import PatientCalls
-from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, slug, storable
+from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, point_of, slug, storable
 from core_engine.embeddings.stores.ranking import depth, fuse
 from core_engine.errors import StoreError
 from core_engine.types import Hit, Point, SparseVector, StoreMark
@@ -69,18 +69,11 @@ class QdrantVectorStore:
         self._unflushed = False
 
     async def open(self) -> StoreMark:
-        await self.close()
-        self._client = client = self._connect()
-        self._writing = self._unflushed = False
-        try:
-            await self._impatient.make(client.info)
+        async with self._reached() as client:
             if not await self._patient.make(client.collection_exists, self._collection):
                 await self._create(client)
             await self._check(client)
             self._mark = await self._read_mark(client) or await self._first_mark(client)
-        except BaseException:
-            await self.close()
-            raise
         return self._mark
 
     async def begin(self, generation: int) -> None:
@@ -150,17 +143,10 @@ class QdrantVectorStore:
         return [Hit(point_id, score, payloads[point_id]) for point_id, score in best if point_id in payloads]
 
     async def look(self) -> StoreMark | None:
-        await self.close()
-        self._client = client = self._connect()
-        self._writing = self._unflushed = False
-        try:
-            await self._impatient.make(client.info)
+        async with self._reached() as client:
             if not await self._patient.make(client.collection_exists, self._collection):
                 return None
             self._mark = await self._read_mark(client)
-        except BaseException:
-            await self.close()
-            raise
         return self._mark
 
     async def ids(self) -> AsyncIterator[list[str]]:
@@ -189,7 +175,7 @@ class QdrantVectorStore:
             records = await self._patient.make(
                 client.retrieve, self._collection, some, with_payload=True, with_vectors=True
             )
-            found += map(_as_point, records)
+            found += map(point_of, records)
         return found
 
     async def close(self) -> None:
@@ -313,6 +299,19 @@ class QdrantVectorStore:
             vectors[DENSE] = dense
         return models.PointStruct(id=point.id, vector=vectors, payload=storable(dict(point.payload)))
 
+    @contextlib.asynccontextmanager
+    async def _reached(self) -> AsyncIterator[AsyncQdrantClient]:
+        """A new client whose server has answered; closed again where what is done with it at first fails."""
+        await self.close()
+        self._client = client = self._connect()
+        self._writing = self._unflushed = False
+        try:
+            await self._impatient.make(client.info)
+            yield client
+        except BaseException:
+            await self.close()
+            raise
+
     def _opened(self) -> tuple[AsyncQdrantClient, StoreMark]:
         if self._client is None or self._mark is None:
             raise StoreError(f"{self.name} is not open")
@@ -325,17 +324,6 @@ def _nearest(query: list[float] | models.SparseVector, using: str, limit: int) -
 
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
-
-
-def _as_point(record: models.Record) -> Point:
-    held: dict[str, Any] = record.vector if isinstance(record.vector, dict) else {}
-    words, dense = held.get(SPARSE), held.get(DENSE)
-    return Point(
-        id=str(record.id),
-        sparse=SparseVector(tuple(words.indices), tuple(words.values)) if words else SparseVector((), ()),
-        dense=struct.pack(f"<{len(dense)}f", *dense) if dense else None,
-        payload=record.payload or {},
-    )
 
 
 def _bytes_in_json(point: Point) -> int:

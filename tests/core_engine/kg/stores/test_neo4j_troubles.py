@@ -20,7 +20,7 @@ from core_engine.errors import StoreError
 from core_engine.kg.stores.neo4j import Neo4jGraphStore
 from tests.core_engine.kg.stores.sample import Size
 from tests.core_engine.kg.stores.sample import graph as sample
-from tests.kg import Kg, wait_until, write_meetings
+from tests.kg import Kg, neo4j_graph, wait_until, write_meetings
 from tests.neo4j_server.server import Address, CannotStart, Server, new_server
 from tests.proxy import Proxy
 
@@ -48,29 +48,8 @@ def through(address: Address, network: Proxy) -> Address:
     return replace(address, uri=f"bolt://127.0.0.1:{network.port}")
 
 
-def env(address: Address) -> dict[str, str]:
-    return {
-        "NEO4J_URI": address.uri,
-        "NEO4J_USERNAME": address.user,
-        "NEO4J_PASSWORD": address.password,
-        "NEO4J_DATABASE": address.database,
-    }
-
-
 def store_of(address: Address, workspace: str, **options: float) -> Neo4jGraphStore:
     return Neo4jGraphStore(address.uri, address.user, address.password, address.database, workspace, **options)
-
-
-def graph(address: Address, workspace: str) -> dict[str, list[Any]]:
-    async def dump() -> dict[str, list[Any]]:
-        store = store_of(address, workspace)
-        await store.open()
-        try:
-            return await store.dump()
-        finally:
-            await store.close()
-
-    return asyncio.run(dump())
 
 
 def embedded(tmp_path: Path, workspace: str) -> dict[str, list[Any]]:
@@ -97,19 +76,19 @@ def test_a_connection_that_is_cut_in_a_transaction_is_made_again_and_the_graph_w
     kg, network, neo4j_server, workspace, tmp_path, share
 ):
     address = through(neo4j_server, network)
-    assert kg(*WORDS, "-w", f"{workspace}-first", **env(address)).code == 0
+    assert kg(*WORDS, "-w", f"{workspace}-first", **address.env).code == 0
     network.cut_after = int(network.sent * share)
-    ran = kg(*WORDS, "-w", workspace, **env(address))
+    ran = kg(*WORDS, "-w", workspace, **address.env)
     assert ran.code == 0, ran.err
     assert network.cuts == 1
-    assert graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
+    assert neo4j_graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
 
 
 def test_a_slow_server_is_waited_for(kg, network, neo4j_server, workspace, tmp_path):
     network.delay_s = 0.2
-    ran = kg(*WORDS, "-w", workspace, **env(through(neo4j_server, network)))
+    ran = kg(*WORDS, "-w", workspace, **through(neo4j_server, network).env)
     assert ran.code == 0, ran.err
-    assert graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
+    assert neo4j_graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
 
 
 def test_a_server_that_falls_silent_is_given_up_in_words_and_the_next_run_writes_what_is_missing(
@@ -117,7 +96,7 @@ def test_a_server_that_falls_silent_is_given_up_in_words_and_the_next_run_writes
 ):
     monkeypatch.setattr(projector, "_GIVE_UP_AFTER_S", 0.0)
     address = through(neo4j_server, network)
-    assert kg(*WORDS, "-w", workspace, "--limit", 1, **env(address)).code == 0
+    assert kg(*WORDS, "-w", workspace, "--limit", 1, **address.env).code == 0
     network.cut_after = 5_000
 
     def dead() -> None:
@@ -127,30 +106,30 @@ def test_a_server_that_falls_silent_is_given_up_in_words_and_the_next_run_writes
     watching = threading.Thread(target=dead)
     watching.start()
     monkeypatch.setattr(Neo4jGraphStore.__init__, "__kwdefaults__", {"timeout_s": 3})
-    ran = kg(*WORDS, "-w", workspace, **env(address))
+    ran = kg(*WORDS, "-w", workspace, **address.env)
     watching.join()
     assert ran.code == 5
     [error] = ran.report["store_errors"]
     assert "did not answer within 3 s" in error or "can't be reached" in error
     assert "the next run" in error
     assert neo4j_server.password not in ran.out + ran.err
-    again = kg(*WORDS, "-w", workspace, **env(neo4j_server))
+    again = kg(*WORDS, "-w", workspace, **neo4j_server.env)
     assert again.code == 0, again.err
-    assert graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
+    assert neo4j_graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
 
 
 def test_a_lock_that_another_client_holds_is_waited_for(kg, neo4j_server, workspace, tmp_path):
-    assert kg(*WORDS, "-w", workspace, "--limit", 1, **env(neo4j_server)).code == 0
+    assert kg(*WORDS, "-w", workspace, "--limit", 1, **neo4j_server.env).code == 0
     with neo4j_server.driver() as driver, driver.session(database=neo4j_server.database) as session:
         tx = session.begin_transaction()
         tx.run("MATCH (n:KgNode {workspace: $workspace}) SET n.held = true", workspace=workspace).consume()
-        run = kg.started(*WORDS, "-w", workspace, **env(neo4j_server))
+        run = kg.started(*WORDS, "-w", workspace, **neo4j_server.env)
         wait_until(blocked(neo4j_server))
         tx.rollback()
         out, err = run.communicate(timeout=120)
     assert run.returncode == 0, err
     assert json.loads(out)["store_errors"] == []
-    assert graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
+    assert neo4j_graph(neo4j_server, workspace) == embedded(tmp_path, workspace)
 
 
 async def test_a_lock_that_is_never_let_go_is_given_up_and_leaves_nothing_half_written(neo4j_server, workspace):
@@ -226,11 +205,11 @@ def test_a_database_that_may_only_be_read_is_told_and_written_when_it_may_be(
 ):
     monkeypatch.setattr(projector, "_GIVE_UP_AFTER_S", 0.0)
     address, command = own_server.address, list(own_server.command)
-    assert kg(*WORDS, "-w", workspace, "--limit", 1, **env(address)).code == 0
+    assert kg(*WORDS, "-w", workspace, "--limit", 1, **address.env).code == 0
     own_server.stop()
     own_server.command = [*command, "-c", f"server.databases.read_only={address.database}"]
     own_server.start()
-    ran = kg(*WORDS, "-w", workspace, **env(address))
+    ran = kg(*WORDS, "-w", workspace, **address.env)
     assert ran.code == 5
     [error] = ran.report["store_errors"]
     assert "may only be read" in error
@@ -238,6 +217,6 @@ def test_a_database_that_may_only_be_read_is_told_and_written_when_it_may_be(
     own_server.stop()
     own_server.command = command
     own_server.start()
-    again = kg(*WORDS, "-w", workspace, **env(address))
+    again = kg(*WORDS, "-w", workspace, **address.env)
     assert again.code == 0, again.err
-    assert graph(address, workspace) == embedded(tmp_path, workspace)
+    assert neo4j_graph(address, workspace) == embedded(tmp_path, workspace)

@@ -1,0 +1,3 @@
+"""Under which names we log."""
+
+OURS = ("kg", "core_engine", "metrics", "cli")
