@@ -143,7 +143,7 @@ class Asker:
         """
         room = self._completions or CompletionModel()
         count = len(question.numbers)
-        ceiling = room.ceiling(count) * more_room
+        ceiling = room.ceiling(count, more_room)
         if count == 1:  # there is no smaller request: rather a reply that may be cut than none at all
             ceiling = int(min(ceiling, self._office.limiter.largest(self._lane)))
         schema = orjson.dumps(formats[self._client.capabilities.response_format]).decode()
