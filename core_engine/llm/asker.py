@@ -236,9 +236,11 @@ class Asker:
                     self._wait_for_the_limit(failure, attempt, need.size)
                     continue
                 failures += 1
+                self._outage.failed(question.batch, failure.lasted_s)
                 if failure.kind == "timeout":
                     self._knee.timed_out(bound=self._bound)
-                self._outage.failed(question.batch)
+                    if len(question.numbers) > 1 and not self._outage.hopeless:
+                        raise  # asked in parts, each takes less time, and one that never ends holds up nobody else
                 if self._outage.hopeless:
                     away = PassingFailure(
                         f"{failure} (no answer to anybody for {self._outage.lasts_s:.0f} s)", kind="unreachable"
@@ -328,6 +330,9 @@ class Asker:
         self._office.progress.enter()
         try:
             reply = await send()
+        except ModelError as error:
+            error.lasted_s = time.monotonic() - began
+            raise
         finally:
             self._office.progress.leave()
         usage = reply.usage

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from core_engine.errors import ModelError, PassingFailure, RequestTooLarge
+from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge
 
 T = TypeVar("T")
 
@@ -46,12 +47,9 @@ async def isolate(
     while failed:
         rest += [part for part in failed if len(part[0]) == 1]
         answered = asker.answered
-        unanswered: list[_Part[T]] = []
-        for part, _ in failed:
-            for half in halves(part) if len(part) > 1 else ():
-                error = await ask(half)
-                if error is not None:
-                    unanswered.append((half, error))
+        smaller = [half for part, _ in failed if len(part) > 1 for half in halves(part)]
+        errors = await _together([ask(half) for half in smaller])
+        unanswered = [(half, error) for half, error in zip(smaller, errors, strict=True) if error is not None]
         count = len(unanswered)
         tiring = [half for half in unanswered if count >= _patience(asker, half[1])]
         if tiring and asker.answered == answered:
@@ -64,6 +62,18 @@ async def isolate(
             unanswered = patient + tiring
         failed = unanswered
     return rest
+
+
+async def _together(asked: Sequence[Awaitable[ModelError | None]]) -> list[ModelError | None]:
+    """What came of each; one after the other, parts that each end with a timeout would take hours.
+
+    What one of them raises ends the run, and is raised when the others are done: what they sent is stored.
+    """
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    for one in ended:
+        if isinstance(one, BaseException) and not isinstance(one, PassingFailure | RequestTooLarge | BadReply):
+            raise one
+    return [one for one in ended if one is None or isinstance(one, ModelError)]
 
 
 async def _some_alone(
