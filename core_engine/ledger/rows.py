@@ -35,9 +35,9 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
     weights: dict[bytes, int] = defaultdict(int)
     _put_keys(db, keys)
     rows = db.execute(
-        # CROSS JOIN: without it SQLite reads all mentions for each page.
-        "SELECT k.key, m.name, m.type, count(*) FROM temp.wanted k CROSS JOIN atom a ON a.entity = k.key "
-        "CROSS JOIN mention m ON m.atom = a.no GROUP BY k.key, m.name, m.type"
+        # CROSS JOIN: without it SQLite may read all that there is for each page.
+        "SELECT k.key, f.name, f.type, sum(f.chunks) FROM temp.wanted k CROSS JOIN atom a ON a.entity = k.key "
+        "CROSS JOIN form f ON f.atom = a.no GROUP BY k.key, f.name, f.type"
     )
     for key, name, kind, count in rows:
         names[key][name] += count

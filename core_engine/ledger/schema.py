@@ -107,6 +107,27 @@ def m006_settled(db: sqlite3.Connection) -> None:
     )
 
 
+def m007_forms(db: sqlite3.Connection) -> None:
+    """In how many chunks an atom is named so, and of that type: who is named all the time is not counted anew each time."""
+    db.execute(
+        "CREATE TABLE form (atom INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL, chunks INTEGER NOT NULL, "
+        "PRIMARY KEY (atom, name, type)) WITHOUT ROWID"
+    )
+    db.execute("INSERT INTO form SELECT atom, name, type, count(*) FROM mention GROUP BY atom, name, type")
+    # Two statements, for an "OR IGNORE" of the statement that fires a trigger holds within it too.
+    more = (
+        "INSERT OR IGNORE INTO form VALUES (new.atom, new.name, new.type, 0); "
+        "UPDATE form SET chunks = chunks + 1 WHERE atom = new.atom AND name = new.name AND type = new.type"
+    )
+    fewer = (
+        "UPDATE form SET chunks = chunks - 1 WHERE atom = old.atom AND name = old.name AND type = old.type; "
+        "DELETE FROM form WHERE atom = old.atom AND name = old.name AND type = old.type AND chunks = 0"
+    )
+    db.execute(f"CREATE TRIGGER mention_new AFTER INSERT ON mention BEGIN {more}; END")
+    db.execute(f"CREATE TRIGGER mention_gone AFTER DELETE ON mention BEGIN {fewer}; END")
+    db.execute(f"CREATE TRIGGER mention_other AFTER UPDATE OF atom, name, type ON mention BEGIN {fewer}; {more}; END")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -114,6 +135,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m004_forgetting,
     m005_counting,
     m006_settled,
+    m007_forms,
 )
 
 _FIRST_TABLES = """
