@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cli import signals
 from core_engine.errors import (
     KGError,
     LedgerError,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 _HOWEVER_LONG = 10**9  # seconds
+_HEAR = {"process", "retry", "rebuild"}  # commands that say themselves from when on they can be interrupted
 
 
 class Lazy(TyperGroup):
@@ -68,6 +70,8 @@ class Lazy(TyperGroup):
                 ctx.fail(f"No such command {name!r}. Did you mean {near[0]!r}?")
             return super().resolve_command(ctx, args)
         module: typer.Typer = importlib.import_module(COMMANDS[name][0]).app
+        if name not in _HEAR:
+            signals.interrupting()
         return name, typer.main.get_group(module).get_command(ctx, name), args[1:]
 
 
@@ -124,10 +128,12 @@ def _run(arguments: list[str] | None) -> int:
         error.show()
         code = 1
     except (KeyboardInterrupt, typer.Abort):
+        print("kg: stopped by hand", file=sys.stderr)
         code = 130
     except SystemExit:
         # Click leaves like this where whoever read our output has gone (`| head`): that is no error of ours.
         code = 0
+    signals.ignored()
     return code if isinstance(code, int) else 0
 
 

@@ -1,16 +1,22 @@
-"""Ctrl-C and SIGTERM: before a run's event loop they end the command, during it they ask the run to stop."""
+"""Ctrl-C and SIGTERM, which are taken alike, in each part of a command's life.
+
+While Python and the command are loaded, they end the process at once (`kg_batch.main`). Then they interrupt the command,
+or ask the run to stop. When all is done they change nothing any more: the exit code says what became of the run.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from core_engine.errors import Stopped
-from core_engine.stopping import Stop
+
+if TYPE_CHECKING:
+    from core_engine.stopping import Stop
 
 log = logging.getLogger("kg")
 
@@ -18,21 +24,32 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _NOT_BEGUN = "stopped by hand before the run began: nothing was sent"
 
 
+def interrupting() -> None:
+    """From now on either raises KeyboardInterrupt in the main thread."""
+    _handle(signal.default_int_handler)
+
+
+def ignored() -> None:
+    """From now on neither does anything: what is left to do is short."""
+    _handle(signal.SIG_IGN)
+
+
+def _handle(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():  # only it may, and only it is interrupted
+        for number in _SIGNALS:
+            signal.signal(number, handler)
+
+
 @contextlib.contextmanager
 def heard(stopped: str = _NOT_BEGUN) -> Iterator[None]:
-    """Around a command that takes long: SIGTERM is taken as Ctrl-C is, and either ends it in words."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals, and only it is interrupted
-        return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Around a run: either ends it in words. Afterwards they are ignored."""
+    interrupting()
     try:
         yield
     except KeyboardInterrupt as interrupt:
         raise Stopped(stopped) from interrupt
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        ignored()
 
 
 @contextlib.contextmanager
@@ -58,6 +75,8 @@ def hurrying(hurry: Callable[[], None]) -> Iterator[list[int]]:
 @contextlib.contextmanager
 def asking(stop: Stop) -> Iterator[None]:
     """Within the event loop: each signal asks the run to stop. Afterwards they are ignored, for what is left is short."""
+    import asyncio  # every command loads this module
+
     loop = asyncio.get_running_loop()
 
     def ask() -> None:

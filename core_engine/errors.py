@@ -74,12 +74,14 @@ class ModelError(KGError):
     """A request to a model failed.
 
     `kind` is a short word for reports (`timeout`, `rate_limited`, ...). Where the provider answered all the same,
-    `usage` is what it will bill and `reply` the answer as it came; `headers` are those of a refusal.
+    `usage` is what it will bill and `reply` the answer as it came; `headers` are those of a refusal. `lasted_s`: so long
+    the request was under way.
     """
 
     usage: Usage | None = None
     reply: bytes | None = None
     headers: Mapping[str, str] | None = None
+    lasted_s: float = 0.0
 
     def __init__(
         self, message: str, *, kind: str, status: int | None = None, retry_after_s: float | None = None

@@ -14,10 +14,11 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 import orjson
 
@@ -37,6 +38,8 @@ from core_engine.readers.registry import read
 from core_engine.readers.sources import Source, discover
 from core_engine.settings import Settings
 from core_engine.types import Batch, BatchItem, Chunk, Problem, Transcript
+
+P = ParamSpec("P")
 
 log = logging.getLogger("kg.planner")
 
@@ -301,8 +304,13 @@ class Planner:
         row = documents.SourceRow(
             path, storable(source.root), storable(source.name), mark.sha256, mark.size, format_, status, reason
         )
-        # Not waited for: what fails here is told at the next one, and a source that is not known is only read again.
-        self._remembered, before = self._ledger.submit(documents.save_source, row), self._remembered
+        self._note(documents.save_source, row)
+
+    def _note(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], None], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Have something noted that the next plan would only find out again. Not waited for: what fails is told later."""
+        self._remembered, before = self._ledger.submit(work, *args, **kwargs), self._remembered
         if before:
             before.result()
 
@@ -447,8 +455,15 @@ class Planner:
     def _document(self, document: documents.StoredDocument) -> Iterator[Batch]:
         began = time.monotonic()
         extract, embed = self._asked.extract.hash, self._asked.embed.hash if self._asked.embed else None
+        specs = self._asked.extract_no, self._asked.embed_no
+        whole = self._plan.only is None and self._plan.limit is None
         wanted = []
         with self._ledger.reading() as db:
+            if whole and (count := documents.settled_chunks(db, document.no, *specs)) is not None:
+                self._progress.chunks += count
+                self._progress.reused += count
+                self._progress.plan_s += time.monotonic() - began
+                return
             planned = documents.planned_chunks(db, document.no)
             only = self._plan.only
             if only is not None:
@@ -471,15 +486,30 @@ class Planner:
         self._progress.reused += len(planned) - len(wanted)
         if wanted:
             order = {chunk.no: chunk.seq for chunk in planned}
-            yield from self._claim(document, wanted, order, began)
-        else:
-            self._progress.plan_s += time.monotonic() - began
+            yield from self._claim(document, wanted, order, began, whole=whole)
+            return
+        if whole:
+            self._note(documents.settle, document.no, *specs, len(planned))
+        self._progress.plan_s += time.monotonic() - began
 
     def _claim(
-        self, document: documents.StoredDocument, wanted: Sequence[Wanted], order: dict[int, int], began: float
+        self,
+        document: documents.StoredDocument,
+        wanted: Sequence[Wanted],
+        order: dict[int, int],
+        began: float,
+        *,
+        whole: bool,
     ) -> Iterator[Batch]:
         progress = self._progress
-        claims = self._ledger.write(questions.claim, self._run, self._asked.extract_no, self._asked.embed_no, wanted)
+        claims = self._ledger.write(
+            questions.claim,
+            self._run,
+            self._asked.extract_no,
+            self._asked.embed_no,
+            wanted,
+            (document.no, len(order)) if whole else None,
+        )
         ours = []
         for claimed in claims:
             states = {claim for _, claim in filter(None, (claimed.extract, claimed.embed))}

@@ -7,9 +7,11 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -129,6 +131,7 @@ def dumped(store: EmbeddedGraphStore | Neo4jGraphStore) -> dict[str, list[Any]]:
 @contextlib.contextmanager
 def _surroundings(folder: Path, env: Mapping[str, str]) -> Iterator[None]:
     before_env, before_folder = dict(os.environ), Path.cwd()
+    before_signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in list(os.environ):
         if name.startswith(_OURS):
             del os.environ[name]
@@ -137,6 +140,9 @@ def _surroundings(folder: Path, env: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
+        for number, handler in before_signals.items():
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(number, handler)
         os.chdir(before_folder)
         os.environ.clear()
         os.environ.update(before_env)

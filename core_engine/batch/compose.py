@@ -223,7 +223,7 @@ class Composer:
     def _extraction(self, batch: str, items: Sequence[BatchItem], purpose: str, more_room: int) -> _Request:
         stage = self._stages["extract"]
         user = self._prompt.render([item.chunk for item in items], [not after for after in follows(items)])
-        ceiling = stage.completions.ceiling(len(items)) * more_room
+        ceiling = stage.completions.ceiling(len(items), more_room)
         schema = orjson.dumps(RESPONSE_FORMATS[stage.client.capabilities.response_format]).decode()
         texts = self._prompt.system, schema, user  # a provider bills the schema like text
         tokens = sum(map(stage.counter.count, texts))

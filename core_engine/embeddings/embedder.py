@@ -167,7 +167,9 @@ class Embedder:
         async def ask(part: Sequence[_Text]) -> ModelError | None:
             return await self._try(batch, part, "reask", patient=patient)
 
-        for part, error in await isolate(self.asker, texts, failure, ask):
+        parts = await isolate(self.asker, texts, failure, ask)
+        self._count_unheard([error for _, error in parts])
+        for part, error in parts:
             await self._give_up(part, error)
 
     async def _try(
@@ -182,16 +184,22 @@ class Embedder:
             return failure
         return None
 
+    def _count_unheard(self, errors: Sequence[ModelError]) -> None:
+        """Ends the run where the server has never answered anything: then no text is to blame, and none is buried."""
+        if self.asker.proven:
+            return
+        for error in errors:
+            if not isinstance(error, RequestTooLarge):
+                self._unheard += 1
+                if _is_refusal(error) or self._unheard >= _GIVE_UP_AFTER:
+                    raise self.asker.give_up(error) from error
+
     async def _give_up(self, texts: Sequence[_Text], error: ModelError) -> None:
         """Leave the texts open where trying again may help, else bury them."""
         if isinstance(error, PassingFailure):
             self.progress.left_open[error.kind] += len(texts)
             log.warning("%s; %d embeddings stay open for the next run", error, len(texts))
-        if not self.asker.proven and not isinstance(error, RequestTooLarge):
-            self._unheard += 1
-            if _is_refusal(error) or self._unheard >= _GIVE_UP_AFTER:
-                raise self.asker.give_up(error) from error
-        if not isinstance(error, PassingFailure):
+        else:
             for question, _ in texts:
                 await self._bury(question, error)
 

@@ -221,6 +221,30 @@ def planned_chunks(db: sqlite3.Connection, document: int) -> list[PlannedChunk]:
     ]
 
 
+def settle(db: sqlite3.Connection, document: int, extract: int, embed: int | None, chunks: int) -> None:
+    """Note that all chunks of a document have, or wait for, their answers by these specs.
+
+    Not where one still waits for another spec's answer (a switch of models that was given up): it may come.
+    """
+    db.execute(
+        "INSERT OR REPLACE INTO settled (document, extract, embed, chunks) SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS ("
+        "SELECT 1 FROM chunk c LEFT JOIN question x ON x.no = c.want_extract LEFT JOIN question e ON e.no = c.want_embed "
+        "WHERE c.document = ?1 AND (c.want_extract IS NOT NULL OR c.want_embed IS NOT NULL) "
+        "AND (x.spec != ?2 OR e.spec != ?3))",
+        (document, extract, embed or 0, chunks),
+    )
+
+
+def settled_chunks(db: sqlite3.Connection, document: int, extract: int, embed: int | None) -> int | None:
+    """How many chunks a document has, if all of them have their answers by these specs; None where that isn't known."""
+    row = db.execute(
+        "SELECT chunks FROM settled WHERE document = ?1 AND extract = ?2 AND embed = ?3 AND NOT EXISTS (SELECT 1 "
+        "FROM chunk WHERE document = ?1 AND (want_extract IS NOT NULL OR want_embed IS NOT NULL))",
+        (document, extract, embed or 0),
+    ).fetchone()
+    return row[0] if row else None
+
+
 _CHUNK = "SELECT c.no, c.id, d.id, c.seq, c.name, c.turns, c.context FROM chunk c JOIN document d ON d.no = c.document "
 
 

@@ -10,6 +10,7 @@ from enum import Enum
 import orjson
 
 from core_engine.keys import Spec
+from core_engine.ledger import documents
 from core_engine.ledger.values import ANSWERED, BATCH_JOB, CHUNK, CLAIMED, DEAD, OPEN, tick, touch
 
 
@@ -52,9 +53,17 @@ def spec_no(db: sqlite3.Connection, spec: Spec) -> int:
 
 
 def claim(
-    db: sqlite3.Connection, run: str, extract_spec: int, embed_spec: int | None, wanted: Sequence[Wanted]
+    db: sqlite3.Connection,
+    run: str,
+    extract_spec: int,
+    embed_spec: int | None,
+    wanted: Sequence[Wanted],
+    whole: tuple[int, int] | None = None,
 ) -> list[Claimed]:
-    """Claim what nobody has answered or holds. Chunks whose answer is there get it as their current one."""
+    """Claim what nobody has answered or holds. Chunks whose answer is there get it as their current one.
+
+    `whole`: the document and the number of its chunks, where the others of them need nothing.
+    """
     now = 0
     claimed = []
     for want in wanted:
@@ -83,6 +92,8 @@ def claim(
                 db.execute("UPDATE chunk SET want_embed = ? WHERE no = ?", (embed[0], want.chunk))
         if buys:
             db.execute("UPDATE chunk SET run = ? WHERE no = ?", (run, want.chunk))
+    if whole:
+        documents.settle(db, whole[0], extract_spec, embed_spec, whole[1])
     return claimed
 
 

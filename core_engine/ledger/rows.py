@@ -35,8 +35,9 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
     weights: dict[bytes, int] = defaultdict(int)
     _put_keys(db, keys)
     rows = db.execute(
-        "SELECT k.key, m.name, m.type, count(*) FROM temp.wanted k "
-        "JOIN atom a ON a.entity = k.key JOIN mention m ON m.atom = a.no GROUP BY k.key, m.name, m.type"
+        # CROSS JOIN: without it SQLite may read all that there is for each page.
+        "SELECT k.key, f.name, f.type, sum(f.chunks) FROM temp.wanted k CROSS JOIN atom a ON a.entity = k.key "
+        "CROSS JOIN form f ON f.atom = a.no GROUP BY k.key, f.name, f.type"
     )
     for key, name, kind, count in rows:
         names[key][name] += count
@@ -44,8 +45,9 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
         weights[key] += count
     # Only an entity merged of several atoms can be named twice in one chunk.
     merged = db.execute(
-        "SELECT k.key, count(DISTINCT m.chunk) FROM temp.wanted k JOIN atom a ON a.entity = k.key "
-        "JOIN mention m ON m.atom = a.no GROUP BY k.key HAVING count(DISTINCT a.no) > 1"
+        "SELECT k.key, count(DISTINCT m.chunk) FROM temp.wanted k CROSS JOIN atom a ON a.entity = k.key "
+        "CROSS JOIN mention m ON m.atom = a.no WHERE k.key IN (SELECT j.key FROM temp.wanted j CROSS JOIN atom b "
+        "ON b.entity = j.key GROUP BY j.key HAVING count(*) > 1) GROUP BY k.key"
     )
     weights.update(merged.fetchall())
     return {
@@ -80,8 +82,8 @@ def relationship_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[byt
     rows = db.execute(
         "SELECT k.key, count(DISTINCT t.chunk), min(json_extract(d.metadata, '$.date')), "
         "max(json_extract(d.metadata, '$.date')) FROM temp.related k "
-        "CROSS JOIN atom s ON s.entity = k.source CROSS JOIN statement t ON t.subject = s.no AND t.predicate = k.kind "
-        "CROSS JOIN atom o ON o.no = t.object AND o.entity = k.target "
+        "CROSS JOIN atom s ON s.entity = k.source CROSS JOIN atom o ON o.entity = k.target "
+        "CROSS JOIN statement t ON t.subject = s.no AND t.predicate = k.kind AND t.object = o.no "
         "CROSS JOIN chunk c ON c.no = t.chunk CROSS JOIN document d ON d.no = c.document GROUP BY k.key"
     )
     for key, weight, first, last in rows:

@@ -79,12 +79,63 @@ def m005_counting(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX question_spec ON question (spec)")
 
 
+def m006_settled(db: sqlite3.Connection) -> None:
+    """Documents of which a plan need not read the chunks: all of them have their answers by this pair of specs, or wait
+    for them. Whatever else happens to one of the chunks ends it, in the same transaction.
+    """
+    db.execute(
+        "CREATE TABLE settled (document INTEGER PRIMARY KEY, extract INTEGER NOT NULL, embed INTEGER NOT NULL, "
+        "chunks INTEGER NOT NULL)"
+    )
+    db.execute(
+        "CREATE INDEX chunk_wanting ON chunk (document) WHERE want_extract IS NOT NULL OR want_embed IS NOT NULL"
+    )
+    as_it_was = "new.{0} IS old.{0} AND new.want_{0} IS old.want_{0}"
+    answered = "new.{0} IS old.want_{0} AND new.want_{0} IS NULL"
+    fine = " AND ".join(f"({as_it_was} OR {answered})".format(kind) for kind in ("extract", "embed"))
+    same = " AND ".join(f"new.{column} IS old.{column}" for column in ("document", "content", "words"))
+    ends = "DELETE FROM settled WHERE document"
+    db.execute(f"CREATE TRIGGER chunk_new AFTER INSERT ON chunk BEGIN {ends} = new.document; END")
+    db.execute(f"CREATE TRIGGER chunk_gone AFTER DELETE ON chunk BEGIN {ends} = old.document; END")
+    db.execute(
+        "CREATE TRIGGER chunk_other AFTER UPDATE OF document, content, words, extract, embed, want_extract, want_embed "
+        f"ON chunk WHEN NOT ({same} AND {fine}) BEGIN {ends} IN (old.document, new.document); END"
+    )
+    db.execute(
+        f"CREATE TRIGGER question_gone AFTER DELETE ON question BEGIN {ends} IN (SELECT document FROM chunk "
+        "WHERE extract = old.no UNION SELECT document FROM chunk WHERE embed = old.no); END"
+    )
+
+
+def m007_forms(db: sqlite3.Connection) -> None:
+    """In how many chunks an atom is named so, and of that type: who is named all the time is not counted anew each time."""
+    db.execute(
+        "CREATE TABLE form (atom INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL, chunks INTEGER NOT NULL, "
+        "PRIMARY KEY (atom, name, type)) WITHOUT ROWID"
+    )
+    db.execute("INSERT INTO form SELECT atom, name, type, count(*) FROM mention GROUP BY atom, name, type")
+    # Two statements, for an "OR IGNORE" of the statement that fires a trigger holds within it too.
+    more = (
+        "INSERT OR IGNORE INTO form VALUES (new.atom, new.name, new.type, 0); "
+        "UPDATE form SET chunks = chunks + 1 WHERE atom = new.atom AND name = new.name AND type = new.type"
+    )
+    fewer = (
+        "UPDATE form SET chunks = chunks - 1 WHERE atom = old.atom AND name = old.name AND type = old.type; "
+        "DELETE FROM form WHERE atom = old.atom AND name = old.name AND type = old.type AND chunks = 0"
+    )
+    db.execute(f"CREATE TRIGGER mention_new AFTER INSERT ON mention BEGIN {more}; END")
+    db.execute(f"CREATE TRIGGER mention_gone AFTER DELETE ON mention BEGIN {fewer}; END")
+    db.execute(f"CREATE TRIGGER mention_other AFTER UPDATE OF atom, name, type ON mention BEGIN {fewer}; {more}; END")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
     m003_batch_jobs,
     m004_forgetting,
     m005_counting,
+    m006_settled,
+    m007_forms,
 )
 
 _FIRST_TABLES = """

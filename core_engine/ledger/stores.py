@@ -114,7 +114,8 @@ def changed_units(
     A document's chunks come last to first: each names the one that follows it, which is then already written.
     """
     chunks = "LEFT JOIN chunk c ON c.id = u.key " if kind == CHUNK else ""
-    order = "c.document DESC, c.seq DESC" if kind == CHUNK else "u.key"
+    # "+": by the index of changes, and sorted then. In the order of the keys SQLite would read all that ever was.
+    order = "c.document DESC, c.seq DESC" if kind == CHUNK else "+u.key"
     cursor = db.execute(
         "SELECT u.key, p.hash FROM unit u LEFT JOIN projected p ON p.store = ? AND p.kind = u.kind AND p.key = u.key "
         f"{chunks}WHERE u.kind = ? AND u.changed > ? AND u.changed <= ? ORDER BY {order}",

@@ -148,7 +148,7 @@ class Asker:
         """
         room = self._completions or CompletionModel()
         count = len(question.numbers)
-        ceiling = room.ceiling(count) * more_room
+        ceiling = room.ceiling(count, more_room)
         if count == 1:  # there is no smaller request: rather a reply that may be cut than none at all
             ceiling = int(min(ceiling, self._office.limiter.largest(self._lane)))
         schema = orjson.dumps(formats[self._client.capabilities.response_format]).decode()
@@ -241,9 +241,11 @@ class Asker:
                     self._wait_for_the_limit(failure, attempt, need.size)
                     continue
                 failures += 1
+                self._outage.failed(question.batch, failure.lasted_s)
                 if failure.kind == "timeout":
                     self._knee.timed_out(bound=self._bound)
-                self._outage.failed(question.batch)
+                    if len(question.numbers) > 1 and not self._outage.hopeless:
+                        raise  # asked in parts, each takes less time, and one that never ends holds up nobody else
                 if self._outage.hopeless:
                     away = PassingFailure(
                         f"{failure} (no answer to anybody for {self._outage.lasts_s:.0f} s)", kind="unreachable"
@@ -368,6 +370,9 @@ class Asker:
         self._office.progress.enter()
         try:
             reply = await send()
+        except ModelError as error:
+            error.lasted_s = time.monotonic() - began
+            raise
         finally:
             self._office.progress.leave()
         usage = reply.usage

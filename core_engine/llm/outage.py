@@ -21,10 +21,11 @@ class Outage:
 
         async with outage.turn():   # waits, while the service is away, for its turn to try
             ...                     # send
-        outage.answered()           # or outage.failed(batch)
+        outage.answered()           # or outage.failed(batch, seconds)
 
     Failures of three different batches with no answer in between are an outage. It is over with the first answer, and
-    `hopeless` when none has come for `patience_s` seconds.
+    `hopeless` when none has come for `patience_s` seconds. A request that failed while others, sent later or at the
+    same time, were answered says nothing of the service.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Outage:
         self._rng = rng
         self._failed: set[str] = set()
         self._first_at = 0.0
+        self._answered_at = float("-inf")
         self._tries = 0
         self._away = False
         self._probe = asyncio.Lock()
@@ -58,14 +60,18 @@ class Outage:
         """It answered, be it with a refusal."""
         if self._away:
             log.warning("%s answers again, after %.0f s", self._name, self.lasts_s)
+        self._answered_at = asyncio.get_running_loop().time()
         self._failed.clear()
         self._away = False
         self._tries = 0
 
-    def failed(self, batch: str) -> None:
-        """A request of this batch found nobody, or a server's own error."""
+    def failed(self, batch: str, lasted_s: float = 0.0) -> None:
+        """A request of this batch found nobody, or a server's own error, after so many seconds."""
+        now = asyncio.get_running_loop().time()
+        if now - lasted_s < self._answered_at:
+            return
         if not self._failed:
-            self._first_at = asyncio.get_running_loop().time()
+            self._first_at = now
         self._failed.add(batch)
         if not self._away and len(self._failed) >= _BATCHES:
             self._away = True

@@ -74,9 +74,11 @@ class CompletionModel:
     """How long replies are: at first a guess by chunks, then as they have been.
 
     `expected` is for the rate limiter, `ceiling` for the budget and the request's own limit: it is at least twice the
-    99.9th percentile seen, so that no reply is cut for it.
+    99.9th percentile seen, so that no reply is cut for it. A model that runs on and on must not teach it that replies
+    are so long: it stays within a few times the first guess.
     """
 
+    _MOST = 8.0  # times the first guess: enough for much reasoning, and less than models refuse to write
     _KEPT = 1_024  # of the longest: the 99.9th percentile of a million replies
 
     def __init__(self, *, per_chunk: int = 400, most_per_chunk: int = 1_200, reasoning: int = 2_000) -> None:
@@ -92,14 +94,15 @@ class CompletionModel:
         """Tokens that a reply to so many chunks will probably have."""
         return round(self._per_chunk * chunks * self._replied / self._guessed)
 
-    def ceiling(self, chunks: int) -> int:
-        """Tokens that it will not exceed."""
+    def ceiling(self, chunks: int, more_room: int = 1) -> int:
+        """Tokens that it will not exceed; `more_room` times as many where an answer was cut before."""
         first = self._most_per_chunk * chunks + self._reasoning
-        if not self._seen:
-            return first
-        learned = 2 * self._longest[-1 - min(self._seen // 1_000, len(self._longest) - 1)]
-        # A thousandth can only be judged after a thousand; until then the first guess stands, if it is higher.
-        return round(first * (learned if self._seen >= 1_000 else max(learned, 1.0)))
+        learned = 1.0
+        if self._seen:
+            learned = 2 * self._longest[-1 - min(self._seen // 1_000, len(self._longest) - 1)]
+            # A thousandth can only be judged after a thousand; until then the first guess stands, if it is higher.
+            learned = learned if self._seen >= 1_000 else max(learned, 1.0)
+        return round(first * min(learned * more_room, self._MOST))
 
     def observe(self, chunks: int, completion_tokens: int) -> None:
         """A whole reply's length. Not for one that was cut off: its length is our ceiling, not its own."""

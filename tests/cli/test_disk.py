@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -10,16 +11,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core_engine.kg.stores.embedded import EmbeddedGraphStore
 from core_engine.ledger import ledger as ledger_module
 from core_engine.ledger.disk import network_disk
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.schema import MIGRATIONS
-from tests.kg import ROOT, Kg, wait_until, write_meetings
+from tests.kg import ROOT, Kg, dumped, wait_until, write_meetings
 
 WORDS = ("t", "--embedder", "none", "--vector-store", "none")
+APART_OR_NOT = pytest.mark.parametrize("projector", ["thread", "process"])
 
 
 @pytest.fixture
@@ -59,6 +63,29 @@ def ledger_of(kg: Kg) -> Path:
     return kg.folder / ".kg" / "default" / "ledger.sqlite3"
 
 
+def fill(disk: Path) -> None:
+    """Leave not a byte on a disk."""
+    with contextlib.suppress(OSError), (disk / "others").open("wb", buffering=0) as file:
+        for size in (2**20, 2**12):
+            with contextlib.suppress(OSError):
+                while file.write(b"x" * size):
+                    pass
+
+
+def graph_of(home: Path) -> dict[str, list[Any]]:
+    return dumped(EmbeddedGraphStore(home / "default" / "graph.sqlite3", "default"))
+
+
+def undisturbed(kg: Kg) -> dict[str, list[Any]]:
+    """The graph of the same files where nothing happens."""
+    kg.process(*WORDS, "--home", "elsewhere")
+    return graph_of(kg.folder / "elsewhere")
+
+
+def log_of(kg: Kg) -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in kg.folder.glob(".kg/default/runs/*/run.log"))
+
+
 def spoken(err: str) -> str:
     """What was said, after checking that it was said in words."""
     assert "Traceback" not in err
@@ -76,9 +103,11 @@ def test_a_disk_that_is_too_full_is_said_before_anything_is_sent(kg, server, sma
     assert server.books(log=False)["calls"] == 0
 
 
-def test_a_disk_that_fills_up_in_mid_run_loses_no_answer(kg, server, small_disk):
+@APART_OR_NOT
+def test_a_disk_that_fills_up_in_mid_run_loses_no_answer(kg, server, small_disk, projector):
     server.configure(latency=0.1)
-    run = kg.started("process", *WORDS, "--batch-size", 1, "--max-concurrent", 2, "--home", small_disk, "--json")
+    words = (*WORDS, "--batch-size", 1, "--max-concurrent", 2, "--home", small_disk, "--json")
+    run = kg.started("process", *words, KG_PROJECTOR=projector)
     wait_until(lambda: server.books(log=False)["calls"] >= 10)
     (small_disk / "others").write_bytes(b"x" * 30_000_000)
     out, err = run.communicate(timeout=60)
@@ -91,6 +120,45 @@ def test_a_disk_that_fills_up_in_mid_run_loses_no_answer(kg, server, small_disk)
     report = kg.process(*WORDS, "--home", small_disk)
     assert report["chunks"]["pending"] == 0
     assert server.books(log=False)["questions"] == report["chunks"]["total"]
+
+
+@APART_OR_NOT
+def test_a_disk_without_a_byte_left_loses_at_most_what_is_in_flight_and_names_it(kg, server, small_disk, projector):
+    server.configure(latency=0.1)
+    words = (*WORDS, "--batch-size", 1, "--max-concurrent", 2, "--home", small_disk)
+    run = kg.started("process", *words, KG_PROJECTOR=projector)
+    wait_until(lambda: server.books(log=False)["calls"] >= 10)
+    fill(small_disk)
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 5, err
+    assert "disk" in spoken(err)
+    (small_disk / "others").unlink()
+    server.configure(latency=0)
+    report = kg.process(*WORDS, "--home", small_disk)
+    assert report["chunks"]["pending"] == 0
+    extra = server.books(log=False)["questions"] - report["chunks"]["total"]
+    assert extra <= report["recovered"]["unknown_calls"] <= 2
+    assert graph_of(small_disk) == undisturbed(kg)
+
+
+def test_room_that_is_made_while_the_run_goes_on_is_enough_for_the_vectors(kg, server, tmp_path):
+    vectors = tmp_path / ".kg" / "default" / "vectors"
+    vectors.mkdir(parents=True)
+    with _mounted(vectors, "size=160m"):
+        server.configure(latency=0.2)
+        words = ("t", "--batch-size", 1, "--max-concurrent", 2, "--json")
+        run = kg.started("process", *words, KG_PROJECTOR="process")
+        wait_until(lambda: server.books(log=False)["calls"] >= 2)
+        fill(vectors)
+        wait_until(lambda: "the vector store in" in log_of(kg))
+        before = server.books(log=False)["calls"]
+        wait_until(lambda: server.books(log=False)["calls"] >= before + 4)  # nobody waits for the store
+        (vectors / "others").unlink()
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 0, err
+        report = json.loads(out)
+        assert report["vectors"]["points"] == report["chunks"]["written"] == report["chunks"]["total"]
+        assert kg("verify").code == 0
 
 
 def test_a_ledger_that_may_not_grow_ends_the_run_in_words_and_keeps_what_it_has(kg, server):

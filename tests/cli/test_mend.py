@@ -65,6 +65,58 @@ def test_retry_clears_what_then_succeeds(with_a_dead_letter: Kg, openai_server: 
     assert kg("dead-letters", "--json").report == []
 
 
+@pytest.fixture
+def with_two_reasons(kg: Kg, openai_server: Callable[..., Server]) -> tuple[Kg, Server]:
+    """Some dead letters of a refusal and some of a wrong schema, on a server that has been mended since."""
+    write_meetings(kg.folder / "meetings", 2, turns=40)
+    faults = [Fault("refusal", match="point 7,"), Fault("wrong_schema", match="point 23,")]
+    server = openai_server(faults=faults)
+    kg = Kg(kg.folder, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="x")
+    kg.process("meetings", "--batch-size", 3, code=2)
+    assert {letter["reason"] for letter in kg("dead-letters", "--json").report} == {"refusal", "wrong_schema"}
+    server.reset()
+    return kg, server
+
+
+def test_retry_of_one_reason_leaves_the_others_dead(with_two_reasons: tuple[Kg, Server]) -> None:
+    kg, server = with_two_reasons
+    letters = kg("dead-letters", "--json").report
+    refused = [letter for letter in letters if letter["reason"] == "refusal"]
+    ran = kg("retry", "--reason", "refusal", "--json")
+    assert ran.report["chunks"]["written"] == len(refused) == server.books(log=False)["questions"]
+    left = kg("dead-letters", "--json").report
+    assert left == [letter for letter in letters if letter["reason"] != "refusal"]
+
+
+def test_retry_of_one_chunk_asks_about_no_other(with_two_reasons: tuple[Kg, Server]) -> None:
+    kg, server = with_two_reasons
+    letters = kg("dead-letters", "--json").report
+    chosen = letters[0]["chunk"]
+    kg("retry", "--chunk", chosen, "--json")
+    assert server.books(log=False)["questions"] == 1
+    assert chosen not in {letter["chunk"] for letter in kg("dead-letters", "--json").report}
+    assert len(kg("dead-letters", "--json").report) == len(letters) - 1
+
+
+def test_retry_with_another_model_and_batch_size_asks_that_model_in_such_batches(
+    with_two_reasons: tuple[Kg, Server],
+) -> None:
+    kg, server = with_two_reasons
+    dead = len(kg("dead-letters", "--json").report)
+    ran = kg("retry", "--model", "gpt-4o-mini", "--batch-size", 1, "--json")
+    assert ran.code == 0, ran.err
+    books = server.books(log=False)["by_model"]
+    assert list(books) == ["gpt-4o-mini"]
+    assert books["gpt-4o-mini"]["questions"] == dead > 1
+    db = kg.ledger()
+    assert {row[0] for row in db.execute("SELECT questions FROM call WHERE model = 'gpt-4o-mini'")} == {
+        f"[{row[0]}]".encode()
+        for row in db.execute("SELECT no FROM question WHERE spec = (SELECT max(spec) FROM question)")
+    }
+    db.close()
+    assert kg("dead-letters", "--json").report == []
+
+
 # --- kg rebuild ------------------------------------------------------------------------------------------------------
 
 
@@ -167,3 +219,22 @@ def test_nodes_that_are_not_the_ledgers_any_more_leave_neo4j_at_a_rebuild(made: 
     assert made("rebuild", "-w", name, "--vector-store", "none", "--json", **env).code == 0
     made.process("meetings", "-w", name, "--graph-store", "embedded", "--vector-store", "none")
     assert json.dumps(neo4j_graph(neo4j_server, name), sort_keys=True) == json.dumps(made.graph(name), sort_keys=True)
+
+
+@pytest.mark.neo4j
+def test_a_graph_goes_from_the_embedded_store_to_neo4j_and_back_and_stays_the_same(
+    made: Kg, neo4j_server: Address
+) -> None:
+    name = "there-and-back"
+    made.process("meetings", "-w", name)
+    before = json.dumps(made.graph(name), sort_keys=True)
+    there = made("rebuild", "-w", name, "--graph-store", "neo4j", "--json", **neo4j_server.env)
+    assert there.code == 0, there.err
+    assert json.dumps(neo4j_graph(neo4j_server, name), sort_keys=True) == before
+    assert made("verify", "-w", name, "--graph-store", "neo4j", "--all", **neo4j_server.env).code == 0
+    for path in (made.folder / ".kg" / name).glob("graph.sqlite3*"):
+        path.unlink()
+    back = made("rebuild", "-w", name, "--graph-store", "embedded", "--json")
+    assert (back.code, back.report["calls"]["chat"], back.report["cost_usd"]["total"]) == (0, 0, 0)
+    assert json.dumps(made.graph(name), sort_keys=True) == before
+    assert made("verify", "-w", name, "--graph-store", "embedded", "--all").code == 0

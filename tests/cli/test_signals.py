@@ -185,6 +185,59 @@ def test_a_store_that_does_not_answer_when_it_is_opened_is_let_go(kg, server, tm
     assert server.books(log=False)["calls"] == 0
 
 
+_WHILE = """
+import os, sys
+import kg_batch
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Finder())
+kg_batch.main()
+"""
+
+
+def _ran(kg: Kg, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *words]
+    env = {**os.environ, **kg.env, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=kg.folder, env=env, capture_output=True, text=True, check=False)
+
+
+@BOTH
+@pytest.mark.parametrize("module", ["cli.app", "typer", "cli.process", "metrics.prices"])
+def test_a_signal_while_python_loads_the_command_ends_it_in_words_before_anything_is_begun(
+    kg, tmp_path, number, module
+):
+    write_meetings(tmp_path / "t", 1)
+    ran = _ran(kg, _WHILE.format(module=module, number=int(number)), "process", "t")
+    assert ran.returncode == 130
+    assert ran.stderr.startswith("kg: stopped by hand before")
+    assert not ran.stdout
+    assert not any((kg.folder / ".kg").rglob("ledger.sqlite3"))
+
+
+@BOTH
+def test_a_signal_when_all_is_done_changes_nothing(kg, tmp_path, number):
+    write_meetings(tmp_path / "t", 1)
+    once_more = f"import atexit, os, signal; atexit.register(lambda: os.kill(os.getpid(), {int(number)}))"
+    ran = _ran(kg, f"{once_more}; import kg_batch; kg_batch.main()", "process", "t", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["status"] == "done"
+
+
+@BOTH
+def test_a_command_that_only_looks_is_ended_in_words_too(kg, tmp_path, number):
+    write_meetings(tmp_path / "t", 1)
+    kg.process("t", "--no-model")
+    ran = _ran(kg, _WHILE.format(module="qdrant_edge", number=int(number)), "search", "Falcon")
+    assert ran.returncode == 130
+    assert "stopped by hand" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 @BOTH
 def test_who_waits_for_another_run_stops_waiting(kg, tmp_path, number):
     write_meetings(tmp_path / "t", 1)

@@ -15,10 +15,11 @@ from typing import Any
 from tests.kg import Kg
 from tests.torture import kills
 from tests.torture.kills import LATENCY, MEETINGS, TURNS, WORDS
-from tests.torture.world import Held, adds_up, bought_again, fresh, held, hold, one
+from tests.torture.world import Held, adds_up, bought_again, fresh, held, hold
 
 APART = {"KG_PROJECTOR": "process"}
 _ENDS_S = 20.0
+_BY_HAND = 130
 
 
 def torture(base: Path, server: Any, times: int, seed: int, *, tell: Callable[[str], Any] = print) -> str:
@@ -47,13 +48,14 @@ def _one(base: Path, server: Any, whole: Held, after: float, harm: Callable[[Kg,
     kg = fresh(base, "harmed", MEETINGS, TURNS, OPENAI_BASE_URL=server.url, **APART)
     run = kg.started(*WORDS, "-q", "--grace", 5)
     try:
-        _, err = run.communicate(timeout=after)
+        out, err = run.communicate(timeout=after)
     except subprocess.TimeoutExpired:
         harm(kg, run.pid)
-        _, err = run.communicate(timeout=120)
-    # While Python loads, and when the run is over, SIGTERM ends it as it ends any program.
-    by_default = run.returncode == -signal.SIGTERM and not one(kg, "SELECT 1 FROM run WHERE ended_at IS NULL")
-    hold(by_default or run.returncode in {0, 5, 130}, f"exit {run.returncode}: {err[-800:]}")
+        out, err = run.communicate(timeout=120)
+    # Until Python runs our first line, SIGTERM ends it as it ends any program; then nothing is there yet.
+    unheard = run.returncode == -signal.SIGTERM and not (kg.folder / ".kg").exists()
+    hold(unheard or run.returncode in {0, 5, 130}, f"exit {run.returncode}: {err[-800:]}")
+    hold(run.returncode != _BY_HAND or "stopped" in out + err, f"exit 130 without a word: {err[-800:]}")
     hold("Traceback" not in err, err[-800:])
     nobody_left(kg)
     server.configure(latency=0)

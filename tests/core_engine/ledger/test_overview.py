@@ -50,3 +50,29 @@ def test_counting_reads_no_chunks_words(openai_server, tmp_path):
     scans = [step for step in plans if step.startswith("SCAN") and "INDEX" not in step]
     assert {step.split()[1] for step in scans} <= {"w", "s", "(subquery-1)"}
     db.close()
+
+
+def test_forms_are_what_the_mentions_say_whatever_became_of_them(tmp_path, openai_server):
+    write_meetings(tmp_path / "t", 4)
+    kg = Kg(tmp_path, OPENAI_BASE_URL=openai_server().url, OPENAI_API_KEY="x")
+    stores = ("--vector-store", "none", "--embedder", "none")
+
+    def counted() -> None:
+        db = kg.ledger()
+        held = db.execute("SELECT * FROM form").fetchall()
+        assert held == db.execute("SELECT atom, name, type, count(*) FROM mention GROUP BY 1, 2, 3").fetchall()
+        db.close()
+
+    kg.process("t", *stores)
+    counted()
+    write_meetings(tmp_path / "t", 2, turns=31)  # edited
+    (tmp_path / "t" / "m3.txt").unlink()
+    kg.process("t", "--prune", *stores)
+    counted()
+    kg.process("t", "--extractor", "rules", *stores)
+    counted()
+    assert kg("forget", "Ann Lee", "--speaker", "--yes", *stores).code == 0
+    counted()
+    with kg.ledger() as db:
+        db.execute("UPDATE OR IGNORE mention SET name = 'Somebody' WHERE chunk % 3 = 0")
+    counted()

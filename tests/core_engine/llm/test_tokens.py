@@ -148,3 +148,11 @@ def test_replies_without_usage_change_nothing():
     model.observe(10, 0)
     model.observe(0, 100)
     assert (model.expected(10), model.ceiling(10)) == (4_000, 14_000)
+
+
+def test_a_model_that_runs_on_and_on_is_not_given_ever_more_room():
+    model = CompletionModel()
+    for _ in range(20):
+        model.observe(10, model.ceiling(10))
+    assert model.ceiling(10) == 8 * 14_000
+    assert model.ceiling(1, 2**10) == 8 * 3_200
