@@ -44,6 +44,8 @@ class RelationshipType:
     pairs: frozenset[tuple[str, str]]
     description: str = ""
     aliases: tuple[str, ...] = ()
+    single: bool = False
+    """Its subject has one object at a time: of two that are stated, the later holds."""
 
     @property
     def label(self) -> str:
@@ -113,6 +115,11 @@ class Ontology:
         )
         return digest(self.render(), str(types)).hex()
 
+    @property
+    def single(self) -> frozenset[str]:
+        """The relationship types of which a subject has one at a time."""
+        return frozenset(kind.name for kind in self.relationships if kind.single)
+
     def entity_type(self, name: str) -> str | None:
         """The type of that name or alias, whatever its case and separators ("action item" is ActionItem)."""
         return self._entity_types.get(name) or self._entity_types.get(_key(name))
@@ -175,14 +182,12 @@ class _Reader:
     def _entity(self, name: str, table: Mapping[str, Any]) -> EntityType:
         where = f"entities.{name}"
         self._no_other_keys(table, ("description", "aliases", "asked"), where)
-        asked = table.get("asked", True)
-        if not isinstance(asked, bool):
-            raise self._error(where, f"{where}.asked must be true or false.")
+        asked = self._flag(table, "asked", where, default=True)
         return EntityType(name, self._text(table, "description", where), self._aliases(table, where), asked)
 
     def _relationship(self, name: str, table: Mapping[str, Any], types: Mapping[str, str]) -> RelationshipType:
         where = f"relationships.{name}"
-        self._no_other_keys(table, ("description", "aliases", "ends"), where)
+        self._no_other_keys(table, ("description", "aliases", "ends", "single"), where)
         rules = self._strings(table, "ends", where)
         if not rules:
             raise self._error(where, f'{where}.ends is missing. Write for example ends = ["Person -> Organization"].')
@@ -191,7 +196,14 @@ class _Reader:
         pairs = frozenset(
             (s, o) for subjects, objects in ends for s in _expand(subjects, every) for o in _expand(objects, every)
         )
-        return RelationshipType(name, ends, pairs, self._text(table, "description", where), self._aliases(table, where))
+        return RelationshipType(
+            name,
+            ends,
+            pairs,
+            self._text(table, "description", where),
+            self._aliases(table, where),
+            self._flag(table, "single", where, default=False),
+        )
 
     def _ends(self, rule: str, where: str, types: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         sides = rule.split("->")
@@ -230,6 +242,12 @@ class _Reader:
         value = " ".join(value.split())
         if len(value) > _LONGEST_DESCRIPTION:
             raise self._error(where, f"{full} is longer than {_LONGEST_DESCRIPTION} characters. Shorten it.")
+        return value
+
+    def _flag(self, table: Mapping[str, Any], key: str, where: str, *, default: bool) -> bool:
+        value = table.get(key, default)
+        if not isinstance(value, bool):
+            raise self._error(where, f"{where}.{key} must be true or false.")
         return value
 
     def _strings(self, table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

@@ -79,12 +79,20 @@ def m005_counting(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX question_spec ON question (spec)")
 
 
+def m006_grades(db: sqlite3.Connection) -> None:
+    """How well the words bear out what was found, and how facts are said. All is derived again, for free."""
+    db.execute("ALTER TABLE chunk ADD COLUMN graded TEXT NOT NULL DEFAULT '{}'")
+    db.execute("ALTER TABLE statement ADD COLUMN modality INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE statement ADD COLUMN grade INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
     m003_batch_jobs,
     m004_forgetting,
     m005_counting,
+    m006_grades,
 )
 
 _FIRST_TABLES = """
