@@ -11,7 +11,7 @@ import orjson
 
 from core_engine.chunking.clean import to_raw
 from core_engine.identity import atom_id
-from core_engine.kg.grounding import Neighbourhood, Place, Words
+from core_engine.kg.grounding import Neighbourhood, Place, Words, parts_of
 from core_engine.kg.normalise import normal_form, word_set
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.prompt import one_line
@@ -171,6 +171,7 @@ class _Entity:
     offsets: dict[tuple[int, int], int] = field(default_factory=dict)
     speaks: bool = False
     said_before: bool | None = None
+    said_in_part: frozenset[int] | None = None
 
     def add(self, places: Iterable[Place]) -> None:
         turns = self.turns
@@ -248,6 +249,14 @@ class _Entities:
                 before = Words(replace(self.chunk, turns=(said,)))
                 entity.said_before = normal_form(speaker or "") == entity.norm or bool(before.places(entity.name))
         return entity.said_before
+
+    def turns_in_part(self, entity: _Entity) -> frozenset[int]:
+        """The turns that say a part of the name alone ("Gwen" of "Gwen Parrish", "the Infirmary", initials)."""
+        if entity.said_in_part is None:
+            parts = parts_of(entity.name, person=entity.type == self.person)
+            places = (place for part in parts for place in self.words.places(part))
+            entity.said_in_part = frozenset(place.turn for place in places if not self.is_taken(place))
+        return entity.said_in_part
 
     def mentions(self) -> tuple[DerivedMention, ...]:
         return tuple(_mention(entity, self.chunk.turns) for entity in self._by_key.values())
@@ -452,6 +461,8 @@ class _Stating:
             return rank
         around = self._hood.around(turn)
         if any(other in entity.turns for other in around) or (0 in around and self._found.was_said_before(entity)):
+            return _INFERRED
+        if entity.turns and not self._found.turns_in_part(entity).isdisjoint((turn, *around)):
             return _INFERRED
         return _UNSUPPORTED
 

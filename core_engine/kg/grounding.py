@@ -15,6 +15,8 @@ from core_engine.kg.normalise import FOLDING, INVISIBLE, UNSPACED, letters, norm
 from core_engine.types import ALIGNED, EXACT, Chunk
 
 _MOST_PLACES: Final = 100
+_NAME_WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+_SHORTEST_PART: Final = 3  # letters
 _TOKEN = re.compile(r"[^ ]+")
 
 # Lower-case, these are never the name that is spelled alike: "US" isn't said by "us", nor "Will" by "will".
@@ -89,6 +91,17 @@ class Words:
 
 def _grade(name: str, said: str) -> str:
     return EXACT if said == name or letters(said) == letters(name) else ALIGNED
+
+
+def parts_of(name: str, *, person: bool) -> list[str]:
+    """By what a name of several words may be meant once it has been said in full: a person's words, others' initials."""
+    words = _NAME_WORD.findall(name)
+    if len(words) < 2:
+        return []
+    if person:
+        return [word for word in words if len(word) >= _SHORTEST_PART and word.casefold() not in _COMMON_WORDS]
+    initials = "".join(word[0] for word in words if word[0].isupper())
+    return [initials] if len(initials) >= _SHORTEST_PART else []
 
 
 class Neighbourhood:
