@@ -81,7 +81,7 @@ def test_positions_in_the_request_are_told_apart(openai_server, tmp_path):
                 {"speaker": "Bob", "start": -3, "end": 100, "text": "Ann Lee works at Acme."},
                 {"speaker": "Eve", "start": 1, "end": 2, "text": "And then?"},
             ],
-            (-3, 100),
+            (None, 100),
         ),
     ],
     ids=["none", "wrong", "overlapping"],
