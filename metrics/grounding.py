@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,13 +70,3 @@ def _add(total: list[int], counts: Sequence[int]) -> None:
 
 def _named(counts: Sequence[int]) -> dict[str, int]:
     return dict(zip(GRADES, counts, strict=True))
-
-
-def in_words(grounding: Mapping[str, Any]) -> str:
-    """The shares of a report in one line; '' where no model found anything."""
-    total = Counter(grounding["entities"]) + Counter(grounding["relationships"])
-    count = sum(total.values())
-    if not count:
-        return ""
-    shares = ", ".join(f"{total[grade] / count:.0%} {grade}" for grade in GRADES if total[grade])
-    return f"{count:,} findings: {shares}"

@@ -40,7 +40,7 @@ def test_models_runs_and_workspaces_are_compared(kg):
     one, two = SAMPLES / "standup-2025-09-08.txt", SAMPLES / "pilot-2025-10-21.srt"
     words = ("--embedder", "none", "--graph-store", "none")
     first = run.process(one, two, *words, "--model", "gpt-5-mini")
-    server.configure(gold=None)  # answers by rule from here on
+    server.reset()  # answers by rule from here on
     run.process(one, two, *words, "--model", "gpt-5-nano")
     run.process(one, *words, "-w", "other", "--batch-size", 1)
     calls = server.books()["chat_calls"]
