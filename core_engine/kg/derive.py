@@ -159,7 +159,7 @@ class _Entity:
     """An entity of this chunk, while its places are being gathered.
 
     `turns`: how well each bears it out (the place of its grade among GRADES); `offsets`: (turn, offset in the raw turn)
-    and how many characters name it there.
+    and how many characters name it there; `lent`: turns that speak of it, though only the one before the chunk names it.
     """
 
     atom: str
@@ -169,6 +169,7 @@ class _Entity:
     type: str
     turns: dict[int, int] = field(default_factory=dict)
     offsets: dict[tuple[int, int], int] = field(default_factory=dict)
+    lent: set[int] = field(default_factory=set)
     speaks: bool = False
     said_before: bool | None = None
     said_in_part: frozenset[int] | None = None
@@ -183,7 +184,9 @@ class _Entity:
 
     @property
     def rank(self) -> int:
-        return _EXACT if self.speaks else min(self.turns.values(), default=_UNSUPPORTED)
+        if self.speaks:
+            return _EXACT
+        return min(self.turns.values(), default=_INFERRED if self.lent else _UNSUPPORTED)
 
 
 class _Entities:
@@ -263,7 +266,7 @@ class _Entities:
 
 
 def _mention(entity: _Entity, turns: Sequence[ChunkTurn]) -> DerivedMention:
-    numbers = tuple(sorted(entity.turns))
+    numbers = tuple(sorted(entity.turns or entity.lent))
     first = turns[numbers[0] - 1] if numbers else None
     return DerivedMention(
         entity.atom,
@@ -350,7 +353,7 @@ class _Stating:
     def derived(self) -> Derived:
         for entity, type_ in self._told:
             self._count("e", type_, entity.rank)
-            if not entity.turns and not self._keep:
+            if entity.rank == _UNSUPPORTED and not self._keep:
                 self._dropped["unsupported_entity"] += 1
         graded = {kind: types for kind, types in self._graded.items() if types}
         return Derived(self._found.mentions(), tuple(self._statements.values()), dict(self._dropped), graded)
@@ -438,7 +441,7 @@ class _Stating:
             return
         for entity in (subject, target):
             if not entity.turns and rank != _UNSUPPORTED:  # it was said right before the chunk
-                entity.turns[turn] = _INFERRED
+                entity.lent.add(turn)
                 self._found.adopt(entity)
         key = (subject.atom, kind.name, target.atom, turn)
         if key not in self._statements:

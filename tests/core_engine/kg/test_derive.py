@@ -200,6 +200,8 @@ def test_what_was_said_right_before_the_chunk_is_a_neighbour_of_its_first_turn()
         "e": {"Person": graded("exact"), "Organization": graded("inferred")},
         "r": {"works_at": graded("inferred")},
     }
+    both = said(talk, RAJ_AT_ACME, [[0, "works_at", 1, 1], [0, "works_at", 1, 2]])
+    assert [(s.turn, s.grade) for s in both.statements] == [(1, "inferred")]  # of turn 2 it is no neighbour
     later = said(talk, RAJ_AT_ACME, [[0, "works_at", 1, 2]])
     assert (later.statements, later.dropped) == ((), {"unsupported_end": 1, "unsupported_entity": 1})
     assert [m.norm for m in later.mentions] == ["raj patel"]
