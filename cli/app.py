@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("cli.keep", "Copy the ledger into one file, also while a run is on."),
     "vacuum": ("cli.keep", "Give back the space of what was deleted."),
     "forget": ("cli.forget", "Erase a document or a speaker everywhere."),
+    "ontology": ("cli.ontology", "Say what the graph may hold: start, check, propose."),
+    "eval": ("cli.eval", "Score a workspace against gold of your own."),
     "config": ("cli.setup", "Show each setting and where it comes from."),
     "doctor": ("cli.setup", "Check keys, endpoints and stores before a night's run."),
 }
@@ -103,9 +105,9 @@ def exit_code_of(error: KGError) -> int:
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    # What a workspace holds is its owner's, whatever library writes it (the vector store's files take no mode). An
-    # export is for others, and as its owner's umask says.
-    before = os.umask(0o077) if words[:1] != ["export"] else None
+    # What a workspace holds is its owner's, whatever library writes it (the vector store's files take no mode). What is
+    # written for others to read is as its owner's umask says.
+    before = os.umask(0o077) if words[:1] not in (["export"], ["ontology"], ["eval"]) else None
     try:
         code = _run(arguments)
     finally:

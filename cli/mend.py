@@ -130,6 +130,7 @@ def rebuild(
     embedding_model: options.EmbeddingModel = None,
     dimensions: options.Dimensions = None,
     ontology: options.OntologyFile = None,
+    keep_unsupported: options.KeepUnsupported = None,
     workspace: options.Workspace = None,
     home: options.Home = None,
     config: options.Config = None,

@@ -107,6 +107,15 @@ Retries = Annotated[int | None, typer.Option("--retries", help="After passing fa
 OntologyFile = Annotated[
     str | None, typer.Option("--ontology", help="Entity and relationship types.", rich_help_panel=_MODEL)
 ]
+KeepUnsupported = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-unsupported",
+        help="Also what the words don't bear out, graded so.",
+        show_default=False,
+        rich_help_panel=_MODEL,
+    ),
+]
 Prices = Annotated[str | None, typer.Option("--prices", help="prices.toml of your own.", rich_help_panel=_MODEL)]
 
 GraphStore = Annotated[

@@ -370,7 +370,7 @@ def projector_of(
     return Projector(
         ledger,
         settings.workspace,
-        AnswerDeriver(settings.workspace, ontology_of(settings)),
+        AnswerDeriver(settings.workspace, ontology_of(settings), keep_unsupported=settings.keep_unsupported),
         None if deferred else graph_store_of(settings),
         None if deferred else vector_store_of(settings, dimensions),
         Bm25Encoder(),

@@ -62,6 +62,7 @@ class Settings:
     timeout: float = _option(120.0)
     retries: int = _option(6)
     ontology: str | None = _option(None)
+    keep_unsupported: bool = _option(False)
     prices: str | None = _option(None)
 
     graph_store: str = _option("auto", choices=("auto", "embedded", "neo4j", "none"))

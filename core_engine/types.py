@@ -217,6 +217,19 @@ class LLMCall:
     batch_id: str = ""
 
 
+# --- how well the words bear out what is said of them ---------------------------------------------------------------
+
+EXACT, ALIGNED, INFERRED, UNSUPPORTED = GRADES = ("exact", "aligned", "inferred", "unsupported")
+"""The grades of a finding, the best first.
+
+Exact: named in the turn, word for word but for case, punctuation, spaces and possessives. Aligned: named there in an
+inflected form, with a number spelled otherwise, or with a slip of one or two letters. Inferred: not named there, but in
+the turn before or after it, or as who speaks in one of them ("I", "you"). Unsupported: none of these.
+"""
+
+STATED, PLANNED, DENIED, ASKED = MODALITIES = ("stated", "planned", "denied", "asked")
+"""How a fact is said: plainly, as what is to come, as what is not so, or as a question."""
+
 # --- what the graph holds: rows for the stores, projected from the ledger -------------------------------------------
 
 
@@ -230,7 +243,10 @@ class DocumentRow:
 
 @dataclass(frozen=True, slots=True)
 class MentionRow:
-    """An entity named in a chunk. `turns` are numbers within the chunk, `offsets` pairs (turn, offset in raw turn)."""
+    """An entity named in a chunk. `turns` are numbers within the chunk, `offsets` pairs (turn, offset in raw turn).
+
+    `speakers` say these turns; `grade` is that of the turn that bears it out best (see GRADES).
+    """
 
     entity_id: str
     name: str
@@ -238,11 +254,16 @@ class MentionRow:
     offsets: tuple[tuple[int, int], ...] = ()
     start: float | None = None
     end: float | None = None
+    speakers: tuple[str, ...] = ()
+    grade: str = EXACT
 
 
 @dataclass(frozen=True, slots=True)
 class StatementRow:
-    """One place where a relationship is stated: the quote is the turn's raw text, cut in code, never the model's."""
+    """One place where a relationship is stated: the quote is the turn's raw text, cut in code, never the model's.
+
+    `offset` is where the quote begins in the raw turn, `date` the document's (ISO), `modality` one of MODALITIES.
+    """
 
     id: str
     subject_id: str
@@ -253,7 +274,10 @@ class StatementRow:
     turn: int = 0
     start: float | None = None
     end: float | None = None
-    modality: str = "stated"
+    modality: str = STATED
+    offset: int = 0
+    date: str | None = None
+    grade: str = EXACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +309,12 @@ class EntityRow:
 
 @dataclass(frozen=True, slots=True)
 class RelationshipRow:
-    """`type` in UPPER_SNAKE_CASE. `weight`: distinct current chunks that state it. `first`, `last`: document order."""
+    """`type` in UPPER_SNAKE_CASE. `weight`: distinct current chunks in which it is stated or planned.
+
+    `first`, `last`: dates of the first and the last document of these. `current`: somebody stated it, and since then
+    nobody has denied it (`contradicted`) nor, where only one can hold, stated another (`superseded_by`, a relationship's
+    id); `until`: the date from which it isn't current, where that is known. `stated` … `asked`: statements, by modality.
+    """
 
     id: str
     source_id: str
@@ -294,6 +323,15 @@ class RelationshipRow:
     weight: int = 0
     first: str | None = None
     last: str | None = None
+    current: bool = True
+    until: str | None = None
+    superseded_by: str | None = None
+    contradicted: bool = False
+    stated: int = 0
+    planned: int = 0
+    denied: int = 0
+    asked: int = 0
+    grade: str = EXACT
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from core_engine.projector import Projection, Written
 from core_engine.session import Outcome
 from core_engine.types import Usage
 from metrics.estimate import against_bill
+from metrics.grounding import grounding
 from metrics.minutes import minutes
 from metrics.percentiles import summary
 
@@ -400,6 +401,7 @@ def _graph(db: sqlite3.Connection, projection: Projection) -> dict[str, Any]:
         "units_written": sum(written.new.values()) + sum(written.changed.values()),
         "units_deleted": sum(written.deleted.values()),
         "dropped_by_reason": dict(sorted(dropped.items())),
+        "grounding": grounding(db),
     }
 
 

@@ -9,6 +9,7 @@ import orjson
 from core_engine.identity import digest
 from core_engine.kg.derive import Derived
 from core_engine.ledger import graph
+from core_engine.types import EXACT, GRADES, MODALITIES
 
 
 def as_rows(stale: graph.StaleChunk, derived: Derived) -> graph.DerivedChunk:
@@ -20,7 +21,10 @@ def as_rows(stale: graph.StaleChunk, derived: Derived) -> graph.DerivedChunk:
             _plain(m.norm),
             _plain(m.name),
             m.type,
-            orjson.dumps({"turns": m.turns, "offsets": m.offsets, "start": m.start, "end": m.end}),
+            orjson.dumps(
+                {"turns": m.turns, "offsets": m.offsets, "start": m.start, "end": m.end}
+                | ({} if m.grade == EXACT else {"grade": m.grade})
+            ),
         )
         for m in derived.mentions
     ]
@@ -31,8 +35,16 @@ def as_rows(stale: graph.StaleChunk, derived: Derived) -> graph.DerivedChunk:
             s.object,
             s.turn,
             orjson.dumps(
-                {"quote": _plain(s.quote), "speaker": s.speaker and _plain(s.speaker), "start": s.start, "end": s.end}
+                {
+                    "quote": _plain(s.quote),
+                    "offset": s.offset,
+                    "speaker": s.speaker and _plain(s.speaker),
+                    "start": s.start,
+                    "end": s.end,
+                }
             ),
+            MODALITIES.index(s.modality),
+            GRADES.index(s.grade),
         )
         for s in derived.statements
     ]
@@ -41,6 +53,7 @@ def as_rows(stale: graph.StaleChunk, derived: Derived) -> graph.DerivedChunk:
         extract=stale.extract,
         hash=_hash(said, stated, derived.cooccurrences),
         dropped=dict(derived.dropped),
+        graded=derived.graded,
         mentions=said,
         statements=stated,
         cooccurrences=derived.cooccurrences,

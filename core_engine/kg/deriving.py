@@ -12,11 +12,11 @@ from core_engine.kg.derived_rows import as_rows
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.rules.extractor import READING_VERSION, RULES_VERSION
 from core_engine.kg.ruling import RuledWorkspace
-from core_engine.ledger import graph
+from core_engine.ledger import facts, graph
 from core_engine.ledger.ledger import LedgerBase
 from core_engine.types import Chunk
 
-DERIVE_VERSION = 2
+DERIVE_VERSION = 3
 """Rises whenever the same answer leads to other mentions, statements or scopes: then all are derived again."""
 
 # Keys in the ledger's table of single values.
@@ -27,23 +27,31 @@ _NOTHING = "0:0"
 
 
 class AnswerDeriver:
-    """Derives what chunks say from their current answers."""
+    """Derives what chunks say from their current answers.
 
-    def __init__(self, workspace: str, ontology: Ontology) -> None:
+    `keep_unsupported`: also what a model said and the words don't bear out. It is applied here, after the reply, so
+    that changing one's mind is free.
+    """
+
+    def __init__(self, workspace: str, ontology: Ontology, *, keep_unsupported: bool = False) -> None:
         self._workspace = workspace
         self._ontology = ontology
+        self._keep_unsupported = keep_unsupported
         self.warnings: list[str] = []
 
     def derive(self, stale: graph.StaleChunk, chunk: Chunk) -> graph.DerivedChunk:
         """What a model's answer says that the chunk's words support."""
-        return as_rows(stale, derive(self._workspace, chunk, stale.answer, self._ontology))
+        keep = self._keep_unsupported
+        return as_rows(stale, derive(self._workspace, chunk, stale.answer, self._ontology, keep_unsupported=keep))
 
     def begin(self, ledger: LedgerBase) -> None:
-        """Have what an older version derived from models' answers derived again, for free."""
+        """Have what was derived otherwise from models' answers derived again, for free."""
+        version = f"{DERIVE_VERSION}+unsupported" if self._keep_unsupported else str(DERIVE_VERSION)
         with ledger.reading() as db:
             before = _saved(db, _VERSION)
-        if before != str(DERIVE_VERSION):
-            ledger.write(_begin)
+        if before != version:
+            ledger.write(_begin, version)
+        ledger.write(facts.set_single, self._ontology.single)
 
     def together(self, ledger: LedgerBase) -> int:
         """Decide which of the rules' candidates are names, from the counts of all chunks in the workspace.
@@ -92,6 +100,6 @@ def _save(db: sqlite3.Connection, values: Mapping[str, str]) -> None:
     db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", values.items())
 
 
-def _begin(db: sqlite3.Connection) -> None:
+def _begin(db: sqlite3.Connection, version: str) -> None:
     graph.mark_stale(db, "extract")
-    _save(db, {_VERSION: str(DERIVE_VERSION)})
+    _save(db, {_VERSION: version})

@@ -1,4 +1,4 @@
-"""Finds the places in a chunk's words where a name is said: what is found nowhere stays out of the graph."""
+"""Finds the places in a chunk's words where a name is said, and how well they bear it out."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 from core_engine.chunking.clean import to_raw
-from core_engine.kg.normalise import FOLDING, INVISIBLE, UNSPACED, normal_form, word_set
-from core_engine.types import Chunk
+from core_engine.kg.aligning import Aligner, Span
+from core_engine.kg.normalise import FOLDING, INVISIBLE, UNSPACED, letters, normal_form, word_set
+from core_engine.types import ALIGNED, EXACT, Chunk
 
 _MOST_PLACES: Final = 100
+_NAME_WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+_SHORTEST_PART: Final = 3  # letters
 _TOKEN = re.compile(r"[^ ]+")
 
 # Lower-case, these are never the name that is spelled alike: "US" isn't said by "us", nor "Will" by "will".
@@ -24,13 +27,16 @@ _COMMON_WORDS: Final = word_set(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a name is said: turn (counted from 1), offset in the turn's raw text, and the words as they stand there."""
+class Place(NamedTuple):
+    """Where a name is said: turn (counted from 1), offset in the turn's raw text, and the words as they stand there.
+
+    `grade` is exact, or aligned where they are not the name's own.
+    """
 
     turn: int
     offset: int
     surface: str
+    grade: str = EXACT
 
 
 class Words:
@@ -40,6 +46,7 @@ class Words:
         self._turns = chunk.turns
         self._cleaned = _Text([turn.text for turn in chunk.turns])
         self._raw: _Text | None = None
+        self._nearly: Aligner | None = None
 
     def places(self, name: str) -> list[Place]:
         """Where the name is said, in the cleaned words or else in the raw ones: at most 100 places, in order.
@@ -50,10 +57,77 @@ class Words:
         if not norm:
             return []
         if found := self._cleaned.find(name, norm):
-            return [Place(turn, to_raw(self._turns[turn - 1].cuts, at), words) for turn, at, words in found]
+            return [
+                Place(turn, to_raw(self._turns[turn - 1].cuts, at), words, _grade(name, words))
+                for turn, at, words in found
+            ]
         if self._raw is None:
             self._raw = _Text([turn.raw for turn in self._turns])
-        return [Place(*place) for place in self._raw.find(name, norm)]
+        return [Place(turn, at, words, _grade(name, words)) for turn, at, words in self._raw.find(name, norm)]
+
+    def nearly(self, name: str, is_taken: Callable[[Place], bool]) -> list[Place]:
+        """Where a name that has no `places` is said all the same, at most 100: inflected, with numbers spelled
+        otherwise ("$5 million", "five million dollars"), or else misheard by a letter or two in a long word.
+
+        `is_taken` says of a place where it would be misheard whether another name is said there.
+        """
+        if self._nearly is None:
+            self._nearly = Aligner([turn.text for turn in self._turns])
+        found = [self._place(span) for span in islice(self._nearly.find(name), _MOST_PLACES)]
+        if not found:
+            misheard = map(self._place, islice(self._nearly.misheard(name), _MOST_PLACES))
+            found = [place for place in misheard if not is_taken(place)]
+        return found
+
+    def says(self, name: str) -> bool:
+        """Whether the words hold the name, if only nearly."""
+        return bool(self.places(name) or self.nearly(name, lambda _: False))
+
+    def _place(self, span: Span) -> Place:
+        index, start, end = span
+        turn = self._turns[index]
+        return Place(index + 1, to_raw(turn.cuts, start), turn.text[start:end], ALIGNED)
+
+
+def _grade(name: str, said: str) -> str:
+    return EXACT if said == name or letters(said) == letters(name) else ALIGNED
+
+
+def parts_of(name: str, *, person: bool) -> list[str]:
+    """By what a name of several words may be meant once it has been said in full: a person's words, others' initials."""
+    words = _NAME_WORD.findall(name)
+    if len(words) < 2:
+        return []
+    if person:
+        return [word for word in words if len(word) >= _SHORTEST_PART and word.casefold() not in _COMMON_WORDS]
+    initials = "".join(word[0] for word in words if word[0].isupper())
+    return [initials] if len(initials) >= _SHORTEST_PART else []
+
+
+class Neighbourhood:
+    """Which turns of a chunk stand next to each other. Those from which cleaning left no word don't count between them.
+
+    Turns are numbered from 1; turn 0 is the last one before the chunk.
+    """
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._turns = chunk.turns
+        self._around: dict[int, tuple[int, ...]] = {}
+
+    def around(self, turn: int) -> tuple[int, ...]:
+        """The turns within one of this one, itself left out."""
+        if (found := self._around.get(turn)) is None:
+            found = self._around[turn] = (*self._until_spoken(turn - 1, -1), *self._until_spoken(turn + 1, 1))
+        return found
+
+    def _until_spoken(self, turn: int, step: int) -> Iterator[int]:
+        while 1 <= turn <= len(self._turns):
+            yield turn
+            if self._turns[turn - 1].text:
+                return
+            turn += step
+        if turn == 0:
+            yield 0
 
 
 class _Text:

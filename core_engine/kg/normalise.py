@@ -64,13 +64,23 @@ def normal_form(name: str) -> str:
     Case, Unicode forms, punctuation, dots and spaces of acronyms ("U.S.", "T V"), leading articles and honorifics, possessives, and the plural
     of a common noun. Accents, numbers, "+" and "#" (C++, C#) and currencies stay.
     """
-    name = unicodedata.normalize("NFKC", INVISIBLE.sub("", name)).replace("\u2019", "'")
-    words = _without_lead(_words(name))
+    words = _bare_words(name)
     if words:
         words[-1] = singular(words[-1])
     norm = " ".join(words).casefold().translate(FOLDING)
     norm = _SPELLED.sub(r"\1", unicodedata.normalize("NFKC", " ".join(norm.split())))
     return norm if any(map(str.isalnum, norm)) else ""
+
+
+@lru_cache(maxsize=16_384)
+def letters(name: str) -> str:
+    """The name as `normal_form` has it, but for its plural and its spaces: equal where two are the same word for word."""
+    return "".join(_bare_words(name)).casefold().translate(FOLDING).replace(" ", "")
+
+
+def _bare_words(name: str) -> list[str]:
+    name = unicodedata.normalize("NFKC", INVISIBLE.sub("", name)).replace("\u2019", "'")
+    return _without_lead(_words(name))
 
 
 def _words(name: str) -> list[str]:

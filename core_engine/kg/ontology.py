@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core_engine.errors import SettingsError
 from core_engine.identity import digest
@@ -24,6 +25,11 @@ RESERVED_RELATIONSHIPS = ("CO_OCCURS", "FROM_CHUNK", "FROM_DOCUMENT", "NEXT_CHUN
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _NAME_RULE = "a name begins with a letter and has at most 64 letters, digits and underscores"
 _LONGEST_DESCRIPTION = 300
+_MOST_EXAMPLES = 5
+_LONGEST_EXAMPLE = 80
+_PARENTS = frozenset(("parent", "parents", "is_a", "extends", "inherits", "subclass_of", "subtype_of", "broader"))
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,24 @@ class EntityType:
     aliases: tuple[str, ...] = ()
     asked: bool = True
     """False for a type that a model isn't asked about: the rules find it by its form."""
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in an ontology's file, in which line (0: that can't be told), and what to do."""
+
+    line: int
+    message: str
+
+
+class OntologyError(SettingsError):
+    """An ontology that can't be used, with the first thing that is wrong in it."""
+
+    def __init__(self, path: str, problem: Problem) -> None:
+        place = f"{path}:{problem.line}" if problem.line else path
+        super().__init__(f"{place}: {problem.message}")
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,9 @@ class RelationshipType:
     pairs: frozenset[tuple[str, str]]
     description: str = ""
     aliases: tuple[str, ...] = ()
+    single: bool = False
+    """Its subject has one object at a time: of two that are stated, the later holds."""
+    examples: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -92,16 +119,16 @@ class Ontology:
         try:
             data = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise SettingsError(f"{path}: not valid TOML: {error}. Correct the file.") from error
+            raise OntologyError(path, _not_toml(error)) from error
         return _Reader(path, text, data).ontology()
 
     def render(self) -> str:
         """The ontology as the model reads it; the same for the same types, whatever the file looks like."""
         lines = ["Entity types:"]
-        lines += [_line(e.name, e.description) for e in self.entities if e.asked]
+        lines += [_line(e.name, e.description, e.examples) for e in self.entities if e.asked]
         if self.relationships:
             lines += ["", "Relationship types (subject -> object):"]
-            lines += [_line(f"{r.name} ({_render_ends(r)})", r.description) for r in self.relationships]
+            lines += [_line(f"{r.name} ({_render_ends(r)})", r.description, r.examples) for r in self.relationships]
         return "\n".join(lines)
 
     @property
@@ -112,6 +139,11 @@ class Ontology:
             [[r.name, *r.aliases, str(r.ends)] for r in self.relationships],
         )
         return digest(self.render(), str(types)).hex()
+
+    @property
+    def single(self) -> frozenset[str]:
+        """The relationship types of which a subject has one at a time."""
+        return frozenset(kind.name for kind in self.relationships if kind.single)
 
     def entity_type(self, name: str) -> str | None:
         """The type of that name or alias, whatever its case and separators ("action item" is ActionItem)."""
@@ -143,8 +175,9 @@ def _key(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).casefold()
 
 
-def _line(name: str, description: str) -> str:
-    return f"- {name}: {description}" if description else f"- {name}"
+def _line(name: str, description: str, examples: Sequence[str]) -> str:
+    said = "; ".join(filter(None, (description, f"e.g. {', '.join(examples)}" if examples else "")))
+    return f"- {name}: {said}" if said else f"- {name}"
 
 
 def _render_ends(kind: RelationshipType) -> str:
@@ -161,28 +194,29 @@ class _Reader:
 
     def ontology(self) -> Ontology:
         self._no_other_keys(self.data, ("name", "entities", "relationships"), "")
-        entities = tuple(self._entity(name, table) for name, table in self._tables("entities"))
+        entities = tuple(self._entity(name, table) for name, table in self._tables("entities", self.data))
         if not any(entity.asked for entity in entities):
             raise self._error(
                 "entities", "there is no entity type to ask about. Define at least one, as [entities.Person]."
             )
         self._no_duplicates("entities", entities, RESERVED_ENTITIES)
         names = {_key(e.name): e.name for e in entities}
-        relationships = tuple(self._relationship(name, table, names) for name, table in self._tables("relationships"))
+        relationships = tuple(
+            self._relationship(name, table, names) for name, table in self._tables("relationships", self.data)
+        )
         self._no_duplicates("relationships", relationships, RESERVED_RELATIONSHIPS)
         return Ontology(self._text(self.data, "name", "") or "custom", entities, relationships)
 
     def _entity(self, name: str, table: Mapping[str, Any]) -> EntityType:
         where = f"entities.{name}"
-        self._no_other_keys(table, ("description", "aliases", "asked"), where)
-        asked = table.get("asked", True)
-        if not isinstance(asked, bool):
-            raise self._error(where, f"{where}.asked must be true or false.")
-        return EntityType(name, self._text(table, "description", where), self._aliases(table, where), asked)
+        self._no_other_keys(table, ("description", "aliases", "asked", "examples"), where)
+        asked = self._flag(table, "asked", where, default=True)
+        description, aliases = self._text(table, "description", where), self._aliases(table, where)
+        return EntityType(name, description, aliases, asked, self._examples(table, where))
 
     def _relationship(self, name: str, table: Mapping[str, Any], types: Mapping[str, str]) -> RelationshipType:
         where = f"relationships.{name}"
-        self._no_other_keys(table, ("description", "aliases", "ends"), where)
+        self._no_other_keys(table, ("description", "aliases", "ends", "single", "examples"), where)
         rules = self._strings(table, "ends", where)
         if not rules:
             raise self._error(where, f'{where}.ends is missing. Write for example ends = ["Person -> Organization"].')
@@ -191,7 +225,15 @@ class _Reader:
         pairs = frozenset(
             (s, o) for subjects, objects in ends for s in _expand(subjects, every) for o in _expand(objects, every)
         )
-        return RelationshipType(name, ends, pairs, self._text(table, "description", where), self._aliases(table, where))
+        return RelationshipType(
+            name,
+            ends,
+            pairs,
+            self._text(table, "description", where),
+            self._aliases(table, where),
+            self._flag(table, "single", where, default=False),
+            self._examples(table, where),
+        )
 
     def _ends(self, rule: str, where: str, types: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         sides = rule.split("->")
@@ -209,8 +251,8 @@ class _Reader:
         hint = f"Did you mean {close[0]}?" if close else f"Define [entities.{name or 'NAME'}] or use Any."
         raise self._error(where, f"{where}.ends: {name!r} is no entity type of this file. {hint}")
 
-    def _tables(self, section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        tables = self.data.get(section, {})
+    def _tables(self, section: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        tables = data.get(section, {})
         if not isinstance(tables, dict):
             raise self._error(section, f"{section} must be tables, as [{section}.NAME].")
         for name, table in tables.items():
@@ -232,6 +274,12 @@ class _Reader:
             raise self._error(where, f"{full} is longer than {_LONGEST_DESCRIPTION} characters. Shorten it.")
         return value
 
+    def _flag(self, table: Mapping[str, Any], key: str, where: str, *, default: bool) -> bool:
+        value = table.get(key, default)
+        if not isinstance(value, bool):
+            raise self._error(where, f"{where}.{key} must be true or false.")
+        return value
+
     def _strings(self, table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -244,6 +292,15 @@ class _Reader:
             raise self._error(where, f"{where}.aliases has an empty alias. Take it out.")
         return aliases
 
+    def _examples(self, table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+        examples = tuple(" ".join(example.split()) for example in self._strings(table, "examples", where))
+        if len(examples) > _MOST_EXAMPLES or any(not 1 <= len(each) <= _LONGEST_EXAMPLE for each in examples):
+            rule = (
+                f"at most {_MOST_EXAMPLES}, each of 1 to {_LONGEST_EXAMPLE} characters: they are sent with each request"
+            )
+            raise self._error(where, f"{where}.examples: {rule}. Shorten them.")
+        return examples
+
     def _no_other_keys(self, table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
         for key in table:
             if key in known:
@@ -251,6 +308,8 @@ class _Reader:
             full = f"{where}.{key}" if where else key
             close = difflib.get_close_matches(key, known, 1)
             hint = f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(known)}."
+            if key in _PARENTS:
+                hint = "Types have no parents here: name each type in a relationship's ends, joined by |."
             raise self._error(where or key, f"{full} is not known. {hint}")
 
     def _no_duplicates(
@@ -270,17 +329,119 @@ class _Reader:
                         where, f"{where}.aliases: {alias!r} is used by {taken[_key(alias)]}. Take it out of one."
                     )
 
-    def _error(self, where: str, message: str) -> SettingsError:
-        return SettingsError(f"{self.path}{self._line_of(where)}: {message}")
+    # --- all that is wrong ------------------------------------------------------------------------------------------
 
-    def _line_of(self, where: str) -> str:
-        """Where the table or key is, as `:12`, if that can be told (tomllib keeps no lines)."""
+    def problems(self) -> list[Problem]:
+        """All that is wrong, of each table the first; empty where `ontology` raises nothing."""
+        found: list[Problem] = []
+
+        def tried(step: Callable[[], T]) -> T | None:
+            try:
+                return step()
+            except OntologyError as error:
+                if error.problem not in found:
+                    found.append(error.problem)
+                return None
+
+        tried(lambda: self._no_other_keys(self.data, ("name", "entities", "relationships"), ""))
+        tried(lambda: self._text(self.data, "name", ""))
+        entities = [tried(partial(self._entity, *each)) for each in self._each_table("entities", tried)]
+        told = self.data.get("entities")
+        names = {_key(name): name for name in told} if isinstance(told, dict) else {}
+        kinds = [tried(partial(self._relationship, *each, names)) for each in self._each_table("relationships", tried)]
+        if not names:
+            tried(self.ontology)
+        self._check_names("entities", [e for e in entities if e], RESERVED_ENTITIES, found)
+        self._check_names("relationships", [k for k in kinds if k], RESERVED_RELATIONSHIPS, found)
+        if not found:
+            tried(self.ontology)
+        return sorted(found, key=lambda problem: problem.line)
+
+    def _each_table(
+        self, section: str, tried: Callable[[Callable[[], Any]], Any]
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        tables = self.data.get(section, {})
+        for one in [{section: {name: tables[name]}} for name in tables] if isinstance(tables, dict) else [self.data]:
+            yield from tried(partial(self._listed_tables, section, one)) or ()
+
+    def _listed_tables(self, section: str, data: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+        return list(self._tables(section, data))
+
+    def _check_names(
+        self,
+        section: str,
+        types: Sequence[EntityType | RelationshipType],
+        reserved: tuple[str, ...],
+        found: list[Problem],
+    ) -> None:
+        """As `_no_duplicates`, of each type by itself; those that name each other as aliases in a circle as such."""
+        by_key = {_key(kind.name): kind for kind in types}
+        others = {
+            kind.name: [by_key[_key(a)].name for a in kind.aliases if _key(a) in by_key and by_key[_key(a)] is not kind]
+            for kind in types
+        }
+        circled: set[str] = set()
+        for kind in types:
+            circle = _circle(kind.name, others)
+            if circle and not circled & set(circle):
+                circled |= set(circle)
+                where = f"{section}.{kind.name}"
+                around = " -> ".join((*circle, circle[0]))
+                problem = self._error(
+                    where, f"{where}.aliases go in a circle: {around}. Keep one of these types."
+                ).problem
+                found.append(problem)
+        kept: list[EntityType | RelationshipType] = []
+        for kind in types:
+            if kind.name in circled:
+                continue
+            try:
+                self._no_duplicates(section, [*kept, kind], reserved)
+            except OntologyError as error:
+                found.append(error.problem)
+            else:
+                kept.append(kind)
+
+    def _error(self, where: str, message: str) -> OntologyError:
+        return OntologyError(self.path, Problem(self._line_of(where), message))
+
+    def _line_of(self, where: str) -> int:
+        """In which line the table or key is; 0 where that can't be told (tomllib keeps no lines)."""
         parts = [rf"[\"']?{re.escape(part)}[\"']?" for part in where.split(".")]
         header, key = r"\s*\.\s*".join(parts), parts[-1]
-        for pattern in (rf"^[ \t]*\[\s*{header}\s*\]", rf"^[ \t]*{header}\s*[=.]", rf"^[ \t]*{key}\s*="):
+        for pattern in (rf"^[ \t]*\[\s*{header}\s*[\].]", rf"^[ \t]*{header}\s*[=.]", rf"^[ \t]*{key}\s*="):
             if found := re.search(pattern, self.text, re.MULTILINE):
-                return f":{self.text.count(chr(10), 0, found.start()) + 1}"
-        return ""
+                return self.text.count("\n", 0, found.start()) + 1
+        return 0
+
+
+def problems(text: str, path: str) -> list[Problem]:
+    """All that is wrong with an ontology's file, in the order of its lines."""
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return [_not_toml(error)]
+    return _Reader(path, text, data).problems()
+
+
+def _not_toml(error: Exception) -> Problem:
+    line = re.search(r"at line (\d+)", str(error))
+    return Problem(int(line[1]) if line else 0, f"not valid TOML: {error}. Correct the file.")
+
+
+def _circle(start: str, others: Mapping[str, Sequence[str]]) -> list[str]:
+    """A way from a name over the others back to it; empty where there is none."""
+    ways = [[start]]
+    seen = {start}
+    while ways:
+        way = ways.pop(0)
+        for name in others[way[-1]]:
+            if name == start:
+                return way
+            if name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return []
 
 
 def _expand(names: tuple[str, ...], every: tuple[str, ...]) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ class ExtractionPrompt:
     """
 
     def __init__(
-        self, ontology: Ontology, name: str = "extract", version: str = "v1", *, folder: Path = PROMPTS
+        self, ontology: Ontology, name: str = "extract", version: str = "v2", *, folder: Path = PROMPTS
     ) -> None:
         self.version = f"{name}.{version}"
         self.system = _system(folder / f"{self.version}.md", ontology)

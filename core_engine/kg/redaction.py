@@ -85,4 +85,4 @@ def answer_for(chunk: Chunk, before: Chunk, answer: bytes) -> bytes:
         for number, (now, then) in enumerate(zip(chunk.turns, before.turns, strict=True), 1)
         if then.raw and not now.raw
     }
-    return without_names(answer, lambda name: normal_form(name) not in speakers and not words.places(name), emptied)
+    return without_names(answer, lambda name: normal_form(name) not in speakers and not words.says(name), emptied)

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import orjson
 
+from core_engine.types import ASKED, DENIED, PLANNED, STATED
+
 LONGEST_NAME: Final = 300
 LONGEST_TYPE: Final = 64
 MOST_ENTITIES: Final = 200
@@ -25,6 +27,20 @@ _CHUNK = re.compile(r'\{\s*"[cer]"\s*:')
 _MOST_ENVELOPES: Final = 4
 _MOST_FAILURES: Final = 32
 
+Relation = tuple[int, str, int, int] | tuple[int, str, int, int, str]
+
+# What models write in place of the words they were given.
+_MODALITIES: Final = {
+    word: modality
+    for modality, words in {
+        STATED: "stated fact asserted true",
+        PLANNED: "planned plan future intended proposed expected will",
+        DENIED: "denied negated negative not false no",
+        ASKED: "asked question questioned",
+    }.items()
+    for word in words.split()
+}
+
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _MOST_DIGITS: Final = 9
 
@@ -34,7 +50,8 @@ class ParsedReply:
     """What a reply holds for a batch of n chunks: each of 1 … n is in `answers` or, with the reason, in `problems`.
 
     An answer is compact JSON, `{"e":[[name,type],…],"r":[[subject,type,object,turn],…],"d":{reason:count}}`, with
-    integers for positions and turns (turn 0: none given) and without "d" where nothing was dropped.
+    integers for positions and turns (turn 0: none given) and without "d" where nothing was dropped. A relation that is
+    not plainly stated has its modality (types.MODALITIES) behind the turn.
     `repaired` says how the JSON was got out ('' where it came clean), `invalid` why nothing could be used.
     """
 
@@ -108,8 +125,8 @@ def without_names(answer: bytes, gone: Callable[[str], bool], turns: AbstractSet
             places[at] = len(kept)
             kept.append((name, kind))
     payload["r"] = [
-        (places[subject], kind, places[target], turn)
-        for subject, kind, target, turn in payload["r"]
+        (places[subject], kind, places[target], turn, *modality)
+        for subject, kind, target, turn, *modality in payload["r"]
         if subject in places and target in places and turn not in turns
     ]
     payload["e"] = kept
@@ -260,11 +277,11 @@ def _entity(item: Any) -> tuple[str, str] | str:
 
 def _relations(
     items: list[Any], entities: list[tuple[str, str]], positions: list[int], dropped: Counter[str]
-) -> list[tuple[int, str, int, int]]:
+) -> list[Relation]:
     by_name: dict[str, int] = {}
     for at, (name, _) in enumerate(entities):
         by_name.setdefault(name, at)
-    kept: dict[tuple[int, str, int, int], None] = {}
+    kept: dict[Relation, None] = {}
     for item in items[:MOST_RELATIONS]:
         relation = _relation(item, positions, by_name)
         if isinstance(relation, str):
@@ -276,8 +293,8 @@ def _relations(
     return list(kept)
 
 
-def _relation(item: Any, positions: list[int], by_name: Mapping[str, int]) -> tuple[int, str, int, int] | str:
-    if not isinstance(item, list) or len(item) not in (3, 4):
+def _relation(item: Any, positions: list[int], by_name: Mapping[str, int]) -> Relation | str:
+    if not isinstance(item, list) or len(item) not in (3, 4, 5):
         return "bad_relation"
     kind = item[1]
     if not isinstance(kind, str) or len(kind) > LONGEST_TYPE or not (kind := _clean(kind)):
@@ -289,8 +306,18 @@ def _relation(item: Any, positions: list[int], by_name: Mapping[str, int]) -> tu
             return end
     if subject == target:
         return "self_relation"
-    turn = _integer(item[3]) if len(item) == 4 else None
-    return int(subject), kind, int(target), max(turn or 0, 0)
+    turn = _integer(item[3]) if len(item) > 3 else None
+    relation = int(subject), kind, int(target), max(turn or 0, 0)
+    modality = _modality(item[4]) if len(item) == 5 else STATED
+    if modality is None:
+        return "unknown_modality"  # it is not plainly stated: that much was said
+    return relation if modality == STATED else (*relation, modality)
+
+
+def _modality(value: Any) -> str | None:
+    if value is None or value == "":
+        return STATED
+    return _MODALITIES.get(value.strip().casefold()) if isinstance(value, str) else None
 
 
 def _position(value: Any, positions: list[int], by_name: Mapping[str, int]) -> int | str:

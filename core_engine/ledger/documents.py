@@ -118,6 +118,8 @@ def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequenc
     Gives the document's number.
     """
     identity = to_blob(document.id)
+    date = "SELECT json_extract(metadata, '$.date') FROM document WHERE id = ?"
+    before = db.execute(date, (identity,)).fetchone()
     db.execute(
         "INSERT INTO document (id, path, record, name, title, metadata, content, cut) VALUES (?,?,?,?,?,?,?,?) "
         "ON CONFLICT (id) DO UPDATE SET path = excluded.path, record = excluded.record, name = excluded.name, "
@@ -136,6 +138,8 @@ def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequenc
     no: int = db.execute("SELECT no FROM document WHERE id = ?", (identity,)).fetchone()[0]
     now = tick(db)
     touch(db, DOCUMENT, [identity], now)
+    if before and before != db.execute(date, (identity,)).fetchone():
+        graph.touch_dated(db, no, now)
     _save_chunks(db, no, chunks, now)
     return no
 

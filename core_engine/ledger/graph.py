@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import orjson
 
 from core_engine.identity import entity_id
+from core_engine.ledger import facts
 from core_engine.ledger.values import (
     CHUNK,
     CO_OCCURS,
@@ -36,18 +37,26 @@ class AtomMention:
 
 @dataclass(frozen=True, slots=True)
 class AtomStatement:
-    """A relationship stated in a turn of a chunk; `detail`: quote, speaker, times (JSON)."""
+    """A relationship stated in a turn of a chunk; `detail`: quote, its offset, speaker, times (JSON).
+
+    `modality` and `grade` are places in types.MODALITIES and types.GRADES.
+    """
 
     subject: str
     predicate: str
     object: str
     turn: int
     detail: bytes
+    modality: int = 0
+    grade: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DerivedChunk:
-    """All that a chunk's current answer says, checked. `extract` is the question that it was derived from."""
+    """All that a chunk's current answer says, checked. `extract` is the question that it was derived from.
+
+    `graded`: how well the words bear out what a model found, see `derive.Derived`.
+    """
 
     chunk: int
     extract: int
@@ -56,6 +65,7 @@ class DerivedChunk:
     mentions: Sequence[AtomMention]
     statements: Sequence[AtomStatement]
     cooccurrences: Sequence[tuple[str, str]]
+    graded: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +131,26 @@ def save_derived(db: sqlite3.Connection, page: Sequence[DerivedChunk]) -> int:
             continue
         identity, document, seq, before = row
         if before == derived.hash:
-            db.execute("UPDATE chunk SET stale = 0 WHERE no = ?", (derived.chunk,))
+            db.execute(
+                "UPDATE chunk SET stale = 0, dropped = ?, graded = ? WHERE no = ?", (*_counted(derived), derived.chunk)
+            )
             continue
         changed += 1
         if before is not None:
             _forget(db, derived.chunk, now)
         _insert(db, derived, now)
         db.execute(
-            "UPDATE chunk SET stale = 0, derived = ?, dropped = ? WHERE no = ?",
-            (derived.hash, orjson.dumps(derived.dropped).decode(), derived.chunk),
+            "UPDATE chunk SET stale = 0, derived = ?, dropped = ?, graded = ? WHERE no = ?",
+            (derived.hash, *_counted(derived), derived.chunk),
         )
         touch(db, CHUNK, [identity], now)
         if before is None:
             _touch_previous(db, document, seq, now)
     return changed
+
+
+def _counted(derived: DerivedChunk) -> tuple[str, str]:
+    return orjson.dumps(derived.dropped).decode(), orjson.dumps(derived.graded).decode()
 
 
 def drop_chunks(db: sqlite3.Connection, numbers: Iterable[int], now: int) -> None:
@@ -145,6 +161,18 @@ def drop_chunks(db: sqlite3.Connection, numbers: Iterable[int], now: int) -> Non
         db.execute("DELETE FROM chunk WHERE no = ?", (no,))
         touch(db, CHUNK, [identity], now)
         _touch_previous(db, document, seq, now)
+
+
+def touch_dated(db: sqlite3.Connection, document: int, now: int) -> None:
+    """Have what bears the document's date looked at again: its chunks, and the relationships that they state."""
+    touch(db, CHUNK, [row[0] for row in db.execute("SELECT id FROM chunk WHERE document = ?", (document,))], now)
+    rows = db.execute(
+        "SELECT DISTINCT s.entity, o.entity, t.predicate FROM chunk c JOIN statement t ON t.chunk = c.no "
+        "JOIN atom s ON s.no = t.subject JOIN atom o ON o.no = t.object WHERE c.document = ?",
+        (document,),
+    )
+    related = {relationship_key(*row) for row in rows}
+    touch(db, RELATIONSHIP, related | facts.rivals(db, related), now)
 
 
 def _touch_previous(db: sqlite3.Connection, document: int, seq: int, now: int) -> None:
@@ -167,9 +195,19 @@ def _insert(db: sqlite3.Connection, derived: DerivedChunk, now: int) -> None:
         [(numbers[m.atom][0], derived.chunk, m.name, m.type, m.detail) for m in derived.mentions],
     )
     db.executemany(
-        "INSERT OR IGNORE INTO statement (chunk, subject, predicate, object, turn, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO statement (chunk, subject, predicate, object, turn, detail, modality, grade) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (derived.chunk, numbers[s.subject][0], s.predicate, numbers[s.object][0], s.turn, s.detail)
+            (
+                derived.chunk,
+                numbers[s.subject][0],
+                s.predicate,
+                numbers[s.object][0],
+                s.turn,
+                s.detail,
+                s.modality,
+                s.grade,
+            )
             for s in derived.statements
         ],
     )
@@ -182,6 +220,7 @@ def _insert(db: sqlite3.Connection, derived: DerivedChunk, now: int) -> None:
         for s in derived.statements
         if numbers[s.subject][1] != numbers[s.object][1]
     }
+    related |= facts.rivals(db, related)
     related |= {_pair_key(numbers[a][1], numbers[b][1]) for a, b in derived.cooccurrences}
     touch(db, RELATIONSHIP, related, now)
 
@@ -215,6 +254,7 @@ def _forget(db: sqlite3.Connection, chunk: int, now: int) -> None:
         (chunk,),
     )
     related = {relationship_key(*row) for row in stated}
+    related |= facts.rivals(db, related)
     pairs = db.execute(
         "SELECT a.entity, b.entity FROM cooccurrence c JOIN atom a ON a.no = c.a JOIN atom b ON b.no = c.b "
         "WHERE c.chunk = ?",
@@ -274,7 +314,8 @@ def _touch_all_of(db: sqlite3.Connection, atoms: set[bytes], now: int) -> None:
             "JOIN atom o ON o.no = t.object WHERE t.subject = ?1 OR t.object = ?1",
             (no,),
         )
-        touch(db, RELATIONSHIP, {relationship_key(*r) for r in stated}, now)
+        related = {relationship_key(*r) for r in stated}
+        touch(db, RELATIONSHIP, related | facts.rivals(db, related), now)
         pairs = db.execute(
             "SELECT a.entity, b.entity FROM cooccurrence c JOIN atom a ON a.no = c.a JOIN atom b ON b.no = c.b "
             "WHERE c.a = ?1 OR c.b = ?1",

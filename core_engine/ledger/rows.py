@@ -5,14 +5,30 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from core_engine.chunking.serial import unpack_turns
 from core_engine.identity import relationship_id, statement_id
+from core_engine.ledger import facts
 from core_engine.ledger.values import ANSWERED, CO_OCCURS, split_relationship_key, to_id
-from core_engine.types import Chunk, ChunkRow, DocumentRow, EntityRow, MentionRow, RelationshipRow, StatementRow
+from core_engine.types import (
+    EXACT,
+    GRADES,
+    MODALITIES,
+    PLANNED,
+    UNSUPPORTED,
+    Chunk,
+    ChunkRow,
+    ChunkTurn,
+    DocumentRow,
+    EntityRow,
+    MentionRow,
+    RelationshipRow,
+    StatementRow,
+)
 
 _ALIASES = 50  # surface forms shown per entity; the ledger keeps all
 
@@ -79,19 +95,42 @@ def relationship_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[byt
             stated.append((key, source, target, kind))
     found: dict[bytes, RelationshipRow] = {}
     _put_relations(db, [(key, source, target, kind) for key, source, target, kind in stated])
+    # Nobody has said so where it was only asked or denied: these are statements, but no relationship.
     rows = db.execute(
-        "SELECT k.key, count(DISTINCT t.chunk), min(json_extract(d.metadata, '$.date')), "
-        "max(json_extract(d.metadata, '$.date')) FROM temp.related k "
+        "SELECT k.key, count(DISTINCT t.chunk) FILTER (WHERE t.modality <= ?1), "
+        "min(json_extract(d.metadata, '$.date')) FILTER (WHERE t.modality <= ?1), "
+        "max(json_extract(d.metadata, '$.date')) FILTER (WHERE t.modality <= ?1), min(t.grade), "
+        "total(t.modality = 0 AND t.grade < ?2), total(t.modality = 0), total(t.modality = 1), total(t.modality = 2), "
+        "total(t.modality = 3) FROM temp.related k "
         "CROSS JOIN atom s ON s.entity = k.source CROSS JOIN atom o ON o.entity = k.target "
         "CROSS JOIN statement t ON t.subject = s.no AND t.predicate = k.kind AND t.object = o.no "
-        "CROSS JOIN chunk c ON c.no = t.chunk CROSS JOIN document d ON d.no = c.document GROUP BY k.key"
-    )
-    for key, weight, first, last in rows:
-        found[key] = _relationship(key, weight, first, last)
+        "CROSS JOIN chunk c ON c.no = t.chunk CROSS JOIN document d ON d.no = c.document "
+        "GROUP BY k.key HAVING min(t.modality) <= ?1",
+        (MODALITIES.index(PLANNED), GRADES.index(UNSUPPORTED)),
+    ).fetchall()
+    denied = {row[0] for row in rows if row[8]}
+    standings = facts.standings(db, [row[0] for row in rows], denied)
+    for key, weight, first, last, grade, borne_out, *counts in rows:
+        standing = standings.get(key, facts.STANDS)
+        plain, planned, disputed, asked = map(int, counts)
+        found[key] = replace(
+            _relationship(key, weight),
+            first=first,
+            last=last,
+            current=bool(borne_out) and not standing.superseded_by and not standing.contradicted,
+            until=standing.until,
+            superseded_by=relationship_public_id(standing.superseded_by) if standing.superseded_by else None,
+            contradicted=standing.contradicted,
+            grade=GRADES[grade],
+            stated=plain,
+            planned=planned,
+            denied=disputed,
+            asked=asked,
+        )
     for key, source, target in pairs:
         weight = _cooccurrence_weight(db, source, target)
         if weight:
-            found[key] = _relationship(key, weight, None, None)
+            found[key] = _relationship(key, weight)
     return found
 
 
@@ -106,9 +145,9 @@ def _cooccurrence_weight(db: sqlite3.Connection, one: bytes, other: bytes) -> in
     return int(row[0])
 
 
-def _relationship(key: bytes, weight: int, first: str | None, last: str | None) -> RelationshipRow:
+def _relationship(key: bytes, weight: int) -> RelationshipRow:
     source, target, kind = split_relationship_key(key)
-    return RelationshipRow(relationship_public_id(key), to_id(source), to_id(target), kind.upper(), weight, first, last)
+    return RelationshipRow(relationship_public_id(key), to_id(source), to_id(target), kind.upper(), weight)
 
 
 def relationship_public_id(key: bytes) -> str:
@@ -122,13 +161,13 @@ def chunk_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Chu
     found = {}
     for key in keys:
         row = db.execute(
-            "SELECT c.no, d.id, c.seq, c.turns, c.document FROM chunk c JOIN document d ON d.no = c.document "
-            "WHERE c.id = ? AND c.derived IS NOT NULL",
+            "SELECT c.no, d.id, c.seq, c.turns, c.document, json_extract(d.metadata, '$.date') FROM chunk c "
+            "JOIN document d ON d.no = c.document WHERE c.id = ? AND c.derived IS NOT NULL",
             (key,),
         ).fetchone()
         if row is None:
             continue
-        no, document_key, seq, turns, document = row
+        no, document_key, seq, turns, document, date = row
         following = db.execute(
             "SELECT id FROM chunk WHERE document = ? AND seq > ? AND derived IS NOT NULL ORDER BY seq LIMIT 1",
             (document, seq),
@@ -143,13 +182,13 @@ def chunk_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Chu
             speakers=chunk.speakers,
             start=chunk.start,
             end=chunk.end,
-            mentions=_mentions(db, no),
-            statements=_statements(db, no, chunk.id),
+            mentions=_mentions(db, no, chunk.turns),
+            statements=_statements(db, no, chunk.id, date),
         )
     return found
 
 
-def _mentions(db: sqlite3.Connection, chunk: int) -> tuple[MentionRow, ...]:
+def _mentions(db: sqlite3.Connection, chunk: int, said: Sequence[ChunkTurn]) -> tuple[MentionRow, ...]:
     by_entity: dict[bytes, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
     rows = db.execute(
         "SELECT a.entity, m.name, m.detail FROM mention m JOIN atom a ON a.no = m.atom WHERE m.chunk = ? "
@@ -158,28 +197,34 @@ def _mentions(db: sqlite3.Connection, chunk: int) -> tuple[MentionRow, ...]:
     )
     for entity, name, detail in rows:
         by_entity[entity].append((name, orjson.loads(detail)))
+    turns_of = {
+        entity: tuple(sorted({turn for _, part in parts for turn in part["turns"]}))
+        for entity, parts in by_entity.items()
+    }
     return tuple(
         MentionRow(
             entity_id=to_id(entity),
             name=parts[0][0],
-            turns=tuple(sorted({turn for _, part in parts for turn in part["turns"]})),
+            turns=turns_of[entity],
             offsets=tuple(sorted({(turn, at) for _, part in parts for turn, at in part["offsets"]})),
             start=min((part["start"] for _, part in parts if part["start"] is not None), default=None),
             end=max((part["end"] for _, part in parts if part["end"] is not None), default=None),
+            speakers=tuple(dict.fromkeys(who for turn in turns_of[entity] if (who := said[turn - 1].speaker))),
+            grade=min((part.get("grade", EXACT) for _, part in parts), key=GRADES.index),
         )
         for entity, parts in by_entity.items()
     )
 
 
-def _statements(db: sqlite3.Connection, chunk: int, chunk_id: str) -> tuple[StatementRow, ...]:
+def _statements(db: sqlite3.Connection, chunk: int, chunk_id: str, date: str | None) -> tuple[StatementRow, ...]:
     rows = db.execute(
-        "SELECT s.id, s.entity, o.id, o.entity, t.predicate, t.turn, t.detail FROM statement t "
+        "SELECT s.id, s.entity, o.id, o.entity, t.predicate, t.turn, t.detail, t.modality, t.grade FROM statement t "
         "JOIN atom s ON s.no = t.subject JOIN atom o ON o.no = t.object WHERE t.chunk = ? "
         "ORDER BY t.turn, s.id, t.predicate, o.id",
         (chunk,),
     )
     found = []
-    for subject, subject_entity, object_, object_entity, predicate, turn, detail in rows:
+    for subject, subject_entity, object_, object_entity, predicate, turn, detail, modality, grade in rows:
         if subject_entity == object_entity:
             continue  # merged since: nobody states something about two that are one
         said = orjson.loads(detail)
@@ -194,6 +239,10 @@ def _statements(db: sqlite3.Connection, chunk: int, chunk_id: str) -> tuple[Stat
                 turn=turn,
                 start=said["start"],
                 end=said["end"],
+                modality=MODALITIES[modality],
+                offset=said.get("offset", 0),
+                date=date,
+                grade=GRADES[grade],
             )
         )
     return tuple(found)

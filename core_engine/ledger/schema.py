@@ -128,6 +128,13 @@ def m007_forms(db: sqlite3.Connection) -> None:
     db.execute(f"CREATE TRIGGER mention_other AFTER UPDATE OF atom, name, type ON mention BEGIN {fewer}; {more}; END")
 
 
+def m008_grades(db: sqlite3.Connection) -> None:
+    """How well the words bear out what was found, and how facts are said. All is derived again, for free."""
+    db.execute("ALTER TABLE chunk ADD COLUMN graded TEXT NOT NULL DEFAULT '{}'")
+    db.execute("ALTER TABLE statement ADD COLUMN modality INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE statement ADD COLUMN grade INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -136,6 +143,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m005_counting,
     m006_settled,
     m007_forms,
+    m008_grades,
 )
 
 _FIRST_TABLES = """

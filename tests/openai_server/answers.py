@@ -15,7 +15,10 @@ from tests.openai_server.question import AskedChunk
 
 @dataclass(slots=True)
 class Answer:
-    """Entities (name, type), and relationships (index, type, index, turn) as strings, as the prompt asks for them."""
+    """Entities (name, type), and relationships (index, type, index, turn) as strings, as the prompt asks for them.
+
+    A relationship that is not plainly stated has its modality as a fifth string.
+    """
 
     entities: list[list[str]] = field(default_factory=list)
     relationships: list[list[str]] = field(default_factory=list)
@@ -28,8 +31,8 @@ class Answer:
         self.entities.append([name, kind])
         return len(self.entities) - 1
 
-    def relate(self, subject: int, kind: str, target: int, turn: int) -> None:
-        relationship = [str(subject), kind, str(target), str(turn)]
+    def relate(self, subject: int, kind: str, target: int, turn: int, modality: str = "stated") -> None:
+        relationship = [str(subject), kind, str(target), str(turn), *([] if modality == "stated" else [modality])]
         if subject != target and relationship not in self.relationships:
             self.relationships.append(relationship)
 

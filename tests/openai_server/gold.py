@@ -77,6 +77,7 @@ class GoldRelationship:
     kind: str
     target: str
     quote: str
+    modality: str = "stated"
 
 
 @dataclass(slots=True)
@@ -118,7 +119,9 @@ class Gold:
                 if mention.lower() not in _PRONOUNS:
                     self._mentions.add(words(mention), (entity, mention))
         for each in record.get("relationships", ()):
-            relationship = GoldRelationship(document, each["subject"], each["type"], each["object"], each["quote"])
+            relationship = GoldRelationship(
+                document, each["subject"], each["type"], each["object"], each["quote"], each.get("modality", "stated")
+            )
             self._relationships[relationship] = False
             self._quotes.add(words(relationship.quote), relationship)
 
@@ -153,7 +156,7 @@ class Gold:
             subject, target = (
                 self._end(answer, document, name, found, turn) for name in (relationship.subject, relationship.target)
             )
-            answer.relate(subject, relationship.kind, target, number)
+            answer.relate(subject, relationship.kind, target, number, relationship.modality)
         return answer
 
     def _end(self, answer: Answer, document: str, name: str, found: _Found, turn: AskedTurn) -> int:

@@ -124,8 +124,8 @@ RETURN n.id, n.name, n.types, n.aliases, n.weight ORDER BY n.weight DESC, n.id L
 NEIGHBOURS: LiteralString = """
 MATCH (:KgNode {id: $id})-[r {workspace: $workspace}]-(n:KgNode:Entity) WHERE r.id IS NOT NULL
 WITH DISTINCT r, n ORDER BY r.weight DESC, r.id LIMIT $limit
-RETURN r.id, startNode(r).id, endNode(r).id, type(r), r.weight, r.first, r.last,
-    n.id, n.name, n.types, n.aliases, n.weight"""
+RETURN r.id, startNode(r).id, endNode(r).id, type(r), r.weight, r.first, r.last, r.current, r.until, r.superseded_by,
+    r.contradicted, r.stated, r.planned, r.denied, r.asked, r.grade, n.id, n.name, n.types, n.aliases, n.weight"""
 
 _RETURNED: dict[str, LiteralString] = {
     "documents": "RETURN n.id, n.path, n.title, n.metadata",
@@ -134,11 +134,14 @@ _RETURNED: dict[str, LiteralString] = {
         OPTIONAL MATCH (n)-[:NEXT_CHUNK]->(next:KgNode:Chunk)
         RETURN n.id, d.id, n.index, n.text, next.id, n.speakers, n.start, n.end""",
     "entities": "RETURN n.id, n.name, n.types, n.aliases, n.weight",
-    "relationships": "RETURN r.id, s.id, t.id, type(r), r.weight, r.first, r.last",
-    "mentions": "RETURN c.id, e.id, m.name, m.turns, m.offsets, m.start, m.end",
+    "relationships": """
+        RETURN r.id, s.id, t.id, type(r), r.weight, r.first, r.last, r.current, r.until, r.superseded_by,
+            r.contradicted, r.stated, r.planned, r.denied, r.asked, r.grade""",
+    "mentions": "RETURN c.id, e.id, m.name, m.turns, m.offsets, m.start, m.end, m.speakers, m.grade",
     "statements": """
         MATCH (n)-[:SUBJECT]->(s:KgNode:Entity), (n)-[:OBJECT]->(o:KgNode:Entity)
-        RETURN n.id, c.id, s.id, o.id, n.predicate, n.quote, n.speaker, n.turn, n.start, n.end, n.modality""",
+        RETURN n.id, c.id, s.id, o.id, n.predicate, n.quote, n.speaker, n.turn, n.start, n.end, n.modality,
+            n.offset, n.date, n.grade""",
 }
 
 _ALL: dict[str, LiteralString] = {
@@ -281,6 +284,8 @@ def _mention(chunk_id: str, row: MentionRow) -> dict[str, Any]:
         "offsets": [number for pair in row.offsets for number in pair],
         "start": finite(row.start),
         "end": finite(row.end),
+        "speakers": [clean(speaker) for speaker in row.speakers],
+        "grade": row.grade,
     }
     return {"chunk": chunk_id, "entity": row.entity_id, "values": values}
 
@@ -294,12 +299,28 @@ def _statement(chunk_id: str, row: StatementRow) -> dict[str, Any]:
         "start": finite(row.start),
         "end": finite(row.end),
         "modality": clean(row.modality),
+        "offset": row.offset,
+        "date": clean_or_none(row.date),
+        "grade": row.grade,
     }
     return {"id": row.id, "chunk": chunk_id, "subject": row.subject_id, "object": row.object_id, "values": values}
 
 
 def _relationship(row: RelationshipRow) -> dict[str, Any]:
-    values = {"weight": row.weight, "first": clean_or_none(row.first), "last": clean_or_none(row.last)}
+    values = {
+        "weight": row.weight,
+        "first": clean_or_none(row.first),
+        "last": clean_or_none(row.last),
+        "current": row.current,
+        "until": clean_or_none(row.until),
+        "superseded_by": row.superseded_by,
+        "contradicted": row.contradicted,
+        "stated": row.stated,
+        "planned": row.planned,
+        "denied": row.denied,
+        "asked": row.asked,
+        "grade": row.grade,
+    }
     return {"id": row.id, "source": row.source_id, "target": row.target_id, "values": values}
 
 

@@ -25,7 +25,7 @@ from core_engine.types import (
     StoreMark,
 )
 
-_VERSION = 1
+_VERSION = 2
 _PAGE = 10_000  # ids
 _APPLICATION = 0x6B674752  # "kgGR", by which `file` and we tell this file from other people's databases
 
@@ -49,6 +49,7 @@ CREATE TABLE mentions (
     chunk_id BLOB NOT NULL REFERENCES chunks ON DELETE CASCADE, seq INTEGER NOT NULL,
     entity_id BLOB NOT NULL REFERENCES entities ON DELETE CASCADE,
     name TEXT NOT NULL, turns TEXT NOT NULL, offsets TEXT NOT NULL, start REAL, "end" REAL,
+    speakers TEXT NOT NULL DEFAULT '[]', grade TEXT NOT NULL DEFAULT 'exact',
     PRIMARY KEY (chunk_id, seq)
 ) WITHOUT ROWID;
 CREATE INDEX mentions_by_entity ON mentions (entity_id);
@@ -57,7 +58,8 @@ CREATE TABLE statements (
     subject_id BLOB NOT NULL REFERENCES entities ON DELETE CASCADE,
     object_id BLOB NOT NULL REFERENCES entities ON DELETE CASCADE,
     predicate TEXT NOT NULL, quote TEXT NOT NULL, speaker TEXT, turn INTEGER NOT NULL, start REAL, "end" REAL,
-    modality TEXT NOT NULL, PRIMARY KEY (chunk_id, id)
+    modality TEXT NOT NULL, "offset" INTEGER NOT NULL DEFAULT 0, date TEXT, grade TEXT NOT NULL DEFAULT 'exact',
+    PRIMARY KEY (chunk_id, id)
 ) WITHOUT ROWID;
 CREATE INDEX statements_by_subject ON statements (subject_id, object_id);
 CREATE INDEX statements_by_object ON statements (object_id);
@@ -65,10 +67,31 @@ CREATE TABLE relationships (
     id BLOB PRIMARY KEY,
     source_id BLOB NOT NULL REFERENCES entities ON DELETE CASCADE,
     target_id BLOB NOT NULL REFERENCES entities ON DELETE CASCADE,
-    type TEXT NOT NULL, weight INTEGER NOT NULL, first TEXT, last TEXT
+    type TEXT NOT NULL, weight INTEGER NOT NULL, first TEXT, last TEXT,
+    current INTEGER NOT NULL DEFAULT 1, until TEXT, superseded_by TEXT, contradicted INTEGER NOT NULL DEFAULT 0,
+    stated INTEGER NOT NULL DEFAULT 0, planned INTEGER NOT NULL DEFAULT 0, denied INTEGER NOT NULL DEFAULT 0,
+    asked INTEGER NOT NULL DEFAULT 0, grade TEXT NOT NULL DEFAULT 'exact'
 ) WITHOUT ROWID;
 CREATE INDEX relationships_by_source ON relationships (source_id);
 CREATE INDEX relationships_by_target ON relationships (target_id);
+"""
+
+# What version 2 has more than version 1. Whatever it is about is written again in the next run.
+_VERSION_2 = """
+ALTER TABLE mentions ADD COLUMN speakers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE mentions ADD COLUMN grade TEXT NOT NULL DEFAULT 'exact';
+ALTER TABLE statements ADD COLUMN "offset" INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE statements ADD COLUMN date TEXT;
+ALTER TABLE statements ADD COLUMN grade TEXT NOT NULL DEFAULT 'exact';
+ALTER TABLE relationships ADD COLUMN current INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE relationships ADD COLUMN until TEXT;
+ALTER TABLE relationships ADD COLUMN superseded_by TEXT;
+ALTER TABLE relationships ADD COLUMN contradicted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE relationships ADD COLUMN stated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE relationships ADD COLUMN planned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE relationships ADD COLUMN denied INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE relationships ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE relationships ADD COLUMN grade TEXT NOT NULL DEFAULT 'exact'
 """
 
 _UPSERT_DOCUMENT = """
@@ -84,10 +107,12 @@ ON CONFLICT DO UPDATE SET
     document_id = excluded.document_id, seq = excluded.seq, text = excluded.text, next_id = excluded.next_id,
     speakers = excluded.speakers, start = excluded.start, "end" = excluded."end" """
 _UPSERT_RELATIONSHIP = """
-INSERT INTO relationships VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO relationships VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     source_id = excluded.source_id, target_id = excluded.target_id, type = excluded.type, weight = excluded.weight,
-    first = excluded.first, last = excluded.last"""
+    first = excluded.first, last = excluded.last, current = excluded.current, until = excluded.until,
+    superseded_by = excluded.superseded_by, contradicted = excluded.contradicted, stated = excluded.stated,
+    planned = excluded.planned, denied = excluded.denied, asked = excluded.asked, grade = excluded.grade"""
 
 _NEIGHBOURS = """
 SELECT r.*, e.* FROM (
@@ -163,7 +188,8 @@ class EmbeddedGraphStore:
     async def neighbours(self, entity_id: str, limit: int) -> list[tuple[RelationshipRow, EntityRow]]:
         with self._told():
             rows = self._db.execute(_NEIGHBOURS, (_packed(entity_id), limit)).fetchall()
-        return [(_relationship(row[:7]), _entity(row[8:])) for row in rows]
+        width = len(FIELDS["relationships"])  # and the other end's id
+        return [(_relationship(row[:width]), _entity(row[width + 1 :])) for row in rows]
 
     async def dump(self) -> Dump:
         """All that the store holds, sorted, in the same words as every other store's: equal graphs, equal dumps."""
@@ -176,8 +202,13 @@ class EmbeddedGraphStore:
         with self._told():
             uri = f"{self.path.absolute().as_uri()}?mode=ro"
             self._connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
-            if self._checked_version(self._connection) == 0:
+            version = self._checked_version(self._connection)
+            if version == 0:
                 return None
+            if version < _VERSION:
+                raise StoreError(
+                    f"{self.path} was made by an older kg: the next run, or `kg rebuild`, brings it up to date."
+                )
             self._check_owner()
         return self._mark()
 
@@ -211,10 +242,13 @@ class EmbeddedGraphStore:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA cache_size = -16000")
-        if version == 0:
+        if version < _VERSION:
             with self._transaction():
-                if self._checked_version(db) == 0:  # another process may have been quicker
+                version = self._checked_version(db)  # another process may have been quicker
+                if version == 0:
                     self._create(db)
+                elif version < _VERSION:
+                    self._upgrade(db)
         self._check_owner()
 
     def _check_owner(self) -> None:
@@ -243,6 +277,11 @@ class EmbeddedGraphStore:
         meta = {"workspace": self.workspace, "epoch": uuid.uuid4().hex, "generation": 0}
         db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         db.execute(f"PRAGMA application_id = {_APPLICATION}")
+        db.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _upgrade(self, db: sqlite3.Connection) -> None:
+        for statement in _VERSION_2.split(";"):
+            db.execute(statement)
         db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _mark(self) -> StoreMark:
@@ -299,11 +338,11 @@ def _replace_chunks(db: sqlite3.Connection, chunks: Sequence[ChunkRow]) -> None:
     db.executemany("DELETE FROM statements WHERE chunk_id = ?", ids)
     db.executemany(_UPSERT_CHUNK, map(_chunk_values, chunks))
     db.executemany(
-        "INSERT INTO mentions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO mentions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (values for chunk in chunks for values in _mention_values(chunk)),
     )
     db.executemany(
-        "INSERT OR REPLACE INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO statements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (values for chunk in chunks for values in _statement_values(chunk)),
     )
 
@@ -338,8 +377,18 @@ def _chunk_values(row: ChunkRow) -> tuple[Any, ...]:
 def _mention_values(chunk: ChunkRow) -> Iterator[tuple[Any, ...]]:
     chunk_id = _packed(chunk.id)
     for seq, row in enumerate(chunk.mentions):
-        turns, offsets = _json(row.turns), _json(row.offsets)
-        yield chunk_id, seq, _packed(row.entity_id), clean(row.name), turns, offsets, finite(row.start), finite(row.end)
+        yield (
+            chunk_id,
+            seq,
+            _packed(row.entity_id),
+            clean(row.name),
+            _json(row.turns),
+            _json(row.offsets),
+            finite(row.start),
+            finite(row.end),
+            _json([clean(speaker) for speaker in row.speakers]),
+            row.grade,
+        )
 
 
 def _statement_values(chunk: ChunkRow) -> Iterator[tuple[Any, ...]]:
@@ -357,6 +406,9 @@ def _statement_values(chunk: ChunkRow) -> Iterator[tuple[Any, ...]]:
             finite(row.start),
             finite(row.end),
             clean(row.modality),
+            row.offset,
+            clean_or_none(row.date),
+            row.grade,
         )
 
 
@@ -369,6 +421,15 @@ def _relationship_values(row: RelationshipRow) -> tuple[Any, ...]:
         row.weight,
         clean_or_none(row.first),
         clean_or_none(row.last),
+        row.current,
+        clean_or_none(row.until),
+        row.superseded_by,
+        row.contradicted,
+        row.stated,
+        row.planned,
+        row.denied,
+        row.asked,
+        row.grade,
     )
 
 
@@ -395,11 +456,14 @@ _COLUMNS = {
     "next_id": "(SELECT n.id FROM chunks AS n WHERE n.id = t.next_id)",
 }
 _JSON_FIELDS = frozenset({"metadata", "speakers", "labels", "aliases", "turns", "offsets"})
+_FLAGS = frozenset({"current", "contradicted"})
 
 
 def _read(field: str, value: Any) -> Any:
     if isinstance(value, bytes):
         return str(uuid.UUID(bytes=value))
+    if field in _FLAGS:
+        return bool(value)
     return orjson.loads(value) if field in _JSON_FIELDS else value
 
 

@@ -97,7 +97,8 @@ class Neo4jGraphStore:
         async with self._told():
             found = await self._read(cypher.NEIGHBOURS, id=entity_id, limit=limit)
             rows = [record.values() for record in found.records]
-            return [(RelationshipRow(*row[:7]), _entity(row[7:])) for row in rows]
+            width = len(FIELDS["relationships"])
+            return [(_relationship(row[:width]), _entity(row[width:])) for row in rows]
 
     async def dump(self) -> Dump:
         """All that the store holds of this workspace, sorted, in the same words as every other store's."""
@@ -276,6 +277,12 @@ def _without_credentials(uri: str) -> str:
     except ValueError:
         return "(unreadable address)"
     return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _relationship(values: Sequence[Any]) -> RelationshipRow:
+    told = zip(FIELDS["relationships"], values, strict=True)
+    # One that an older version wrote lacks what is newer, until it is written again.
+    return RelationshipRow(**{name: value for name, value in told if value is not None})
 
 
 def _entity(values: Sequence[Any]) -> EntityRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import orjson
@@ -13,7 +14,7 @@ from core_engine.identity import atom_id
 from core_engine.kg.derive import LONGEST_QUOTE, Derived, derive, derive_rules
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.reply import parse
-from core_engine.types import Chunk, ChunkTurn
+from core_engine.types import GRADES, Chunk, ChunkTurn
 
 ONTOLOGY = Ontology.default()
 
@@ -145,18 +146,121 @@ def test_a_lone_given_name_stays_within_its_document():
     assert [(m.scope, m.atom) for m in derived.mentions] == [("doc", atom_id("ws", "doc", "ann"))]
 
 
-@pytest.mark.parametrize(("cited", "turn"), [(1, 1), (2, 2), (3, 3), (0, 1), (9, 1)])
-def test_the_cited_turn_counts_unless_there_is_none_such(cited, turn):
-    derived = said(TALK, [["Raj Patel", "Person"], ["Acme", "Organization"]], [[0, "works_at", 1, cited]])
+RAJ_AT_ACME = [["Raj Patel", "Person"], ["Acme", "Organization"]]
+
+
+@pytest.mark.parametrize(
+    ("cited", "turn", "grade"), [(1, 1, "exact"), (2, 2, "inferred"), (3, 3, "exact"), (0, 1, "inferred")]
+)
+def test_the_cited_turn_counts_and_where_none_is_given_the_first_that_will_do(cited, turn, grade):
+    derived = said(TALK, RAJ_AT_ACME, [[0, "works_at", 1, cited]])
     assert facts(derived) == [("Raj Patel", "works_at", "Acme", turn)]
+    assert [statement.grade for statement in derived.statements] == [grade]
+    assert derived.graded["r"] == {"works_at": graded(grade)}
+
+
+def test_a_turn_that_is_not_there_states_nothing():
+    derived = said(TALK, RAJ_AT_ACME, [[0, "works_at", 1, 9]])
+    assert (derived.statements, derived.dropped) == ((), {"no_evidence": 1})
 
 
 FAR = [("Bob", "Raj Patel works at Acme"), *[("Eve", "nothing here")] * 4, ("Bob", "Zeta too")]
 
 
-def test_a_citation_far_from_both_names_gives_way_to_the_turn_that_has_them():
-    derived = said(chunk(*FAR), [["Raj Patel", "Person"], ["Acme", "Organization"]], [[0, "works_at", 1, 4]])
-    assert facts(derived) == [("Raj Patel", "works_at", "Acme", 1)]
+@pytest.mark.parametrize("cited", [3, 4, 5, 6])
+def test_a_citation_further_than_one_turn_from_the_names_is_none(cited):
+    derived = said(chunk(*FAR), RAJ_AT_ACME, [[0, "works_at", 1, cited]])
+    assert (derived.statements, derived.dropped) == ((), {"no_evidence": 1})
+    assert derived.graded["r"] == {"works_at": graded("unsupported")}
+
+
+def test_turns_of_which_cleaning_left_nothing_do_not_stand_between():
+    silent = [(ChunkTurn("Eve", "uh-huh", "", number)) for number in (1, 2)]
+    turns = (ChunkTurn(None, "Raj Patel left", "Raj Patel left", 0), *silent, ChunkTurn(None, "Acme", "Acme", 3))
+    derived = said(Chunk("c", "doc", 0, turns), RAJ_AT_ACME, [[0, "works_at", 1, 4]])
+    assert [(s.turn, s.grade) for s in derived.statements] == [(4, "inferred")]
+
+
+def test_who_speaks_is_meant_by_i_and_you():
+    talk = chunk(("Ann Lee", "I joined Acme"), ("Bob Marsh", "So you like it there"), ("Eve", "Acme is fine"))
+    ends = [["Ann Lee", "Person"], ["Acme", "Organization"]]
+    derived = said(talk, ends, [[0, "works_at", 1, cited] for cited in (1, 2, 3)])
+    assert [(s.turn, s.grade) for s in derived.statements] == [(1, "inferred"), (2, "inferred")]
+
+
+def test_what_was_said_right_before_the_chunk_is_a_neighbour_of_its_first_turn():
+    talk = chunk(
+        (None, "They hired Raj Patel"), (None, "Raj Patel left"), context=((None, "Acme?"), ("Bob", "Acme, yes"))
+    )
+    derived = said(talk, RAJ_AT_ACME, [[0, "works_at", 1, 1]])
+    assert [(s.turn, s.grade) for s in derived.statements] == [(1, "inferred")]
+    [acme] = [m for m in derived.mentions if m.norm == "acme"]
+    assert (acme.turns, acme.offsets, acme.grade) == ((1,), (), "inferred")
+    assert derived.graded == {
+        "e": {"Person": graded("exact"), "Organization": graded("inferred")},
+        "r": {"works_at": graded("inferred")},
+    }
+    both = said(talk, RAJ_AT_ACME, [[0, "works_at", 1, 1], [0, "works_at", 1, 2]])
+    assert [(s.turn, s.grade) for s in both.statements] == [(1, "inferred")]  # of turn 2 it is no neighbour
+    later = said(talk, RAJ_AT_ACME, [[0, "works_at", 1, 2]])
+    assert (later.statements, later.dropped) == ((), {"unsupported_end": 1, "unsupported_entity": 1})
+    assert [m.norm for m in later.mentions] == ["raj patel"]
+
+
+def test_a_name_that_is_misheard_spelled_or_inflected_is_aligned():
+    talk = chunk((None, "Kestren ships twenty-five prototypes"), (None, "for five million dollars"))
+    answer = [["Kestrin", "Organization"], ["25 prototype", "Product"], ["$5 million", "Money"]]
+    derived = said(talk, answer, [[0, "makes", 1, 1]])
+    assert [(m.name, m.grade, m.offsets) for m in derived.mentions] == [
+        ("Kestrin", "aligned", ((1, 0),)),
+        ("25 prototype", "aligned", ((1, 14),)),
+        ("$5 million", "aligned", ((2, 4),)),
+    ]
+    assert [(s.grade, s.turn) for s in derived.statements] == [("aligned", 1)]
+
+
+def test_of_two_names_in_the_words_none_is_a_slip_of_the_other():
+    talk = chunk((None, "Sanford called"))
+    assert names(said(talk, [["Stanford", "Organization"]])) == {"Stanford": "Organization"}
+    both = said(talk, [["Stanford", "Organization"], ["Sanford", "Person"]])
+    assert names(both) == {"Sanford": "Person"}
+    assert both.dropped == {"unsupported_entity": 1}
+
+
+def test_the_unsupported_is_kept_where_that_is_asked_for():
+    payload = {
+        "e": [["Zoe Quill", "Person"], ["Acme", "Organization"], ["A", "Person"], ["...", "Topic"]],
+        "r": [[0, "works_at", 1, 2], [0, "works_at", 1, 9]],
+    }
+    derived = derive("ws", TALK, orjson.dumps(payload), ONTOLOGY, keep_unsupported=True)
+    [zoe] = [m for m in derived.mentions if m.norm == "zoe quill"]
+    assert (zoe.grade, zoe.turns, zoe.offsets, zoe.start) == ("unsupported", (), (), None)
+    assert [(s.turn, s.grade, s.quote) for s in derived.statements] == [
+        (2, "unsupported", TALK.turns[1].raw),
+        (0, "unsupported", ""),
+    ]
+    assert derived.dropped == {"empty_name": 1}
+    # Counted as what it is, kept or not.
+    assert derived.graded == derive("ws", TALK, orjson.dumps(payload), ONTOLOGY).graded
+
+
+def graded(*grades: str) -> list[int]:
+    return [grades.count(grade) for grade in GRADES]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 10_000, "word " * 2_000, "1" * 10_000, "one " * 2_000, "\U0001f680", "\U0001f680 Rocket", "...", "\u200b", "北京大学",
+     "Ελλάδα", "Москва", "القاهرة", "ירושלים", "กรุงเทพ", "서울", "हिन्दी", "a\u0301" * 5_000],
+)  # fmt: skip
+@pytest.mark.parametrize("keep", [False, True])
+def test_names_of_every_kind_are_taken_as_they_are(name, keep):
+    spoken = chunk((None, f"We saw {name} there"), ("\U0001f680", "and " + name.lower()))
+    for talk in (spoken, TALK):
+        answer = {"e": [[name, "Topic"], [name, "Person"], ["Acme", "Organization"]], "r": [[1, "works_at", 2, 1]]}
+        derived = derive("ws", talk, json.dumps(answer).encode(), ONTOLOGY, keep_unsupported=keep)
+        assert all(mention.norm for mention in derived.mentions)
+        assert all(mention.grade in GRADES for mention in derived.mentions)
 
 
 def test_a_fact_whose_names_are_nowhere_near_what_it_cites_is_dropped():

@@ -168,3 +168,31 @@ async def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -
         await store.apply(graph("w", Size()))
     assert await store.counts() == GraphCounts()
     await store.close()
+
+
+async def test_one_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "graph.sqlite3"
+    new = EmbeddedGraphStore(tmp_path / "new.sqlite3", "ws")
+    await new.open()
+    await new.apply(graph("ws", Size()))
+    # What version 1 made: the same without the columns that version 2 has added.
+    with sqlite3.connect(tmp_path / "new.sqlite3") as db, sqlite3.connect(path) as old:
+        db.backup(old)
+        for table, columns in {
+            "mentions": "speakers grade",
+            "statements": "offset date grade",
+            "relationships": "current until superseded_by contradicted stated planned denied asked grade",
+        }.items():
+            for column in columns.split():
+                old.execute(f'ALTER TABLE {table} DROP COLUMN "{column}"')
+        old.execute("PRAGMA user_version = 1")
+    looking = EmbeddedGraphStore(path, "ws")
+    with pytest.raises(StoreError, match="older kg"):
+        await looking.look()
+    await looking.close()
+    store = EmbeddedGraphStore(path, "ws")
+    await store.open()
+    await store.apply(graph("ws", Size()))
+    assert await store.dump() == await new.dump()
+    await store.close()
+    await new.close()

@@ -48,7 +48,22 @@ class Meeting:
         self.acme = EntityRow(entity_id(f"{workspace}acme"), "Acme", ("Organization", "Customer"), (), 1)
         kind = "WORKS_AT"
         self.works = RelationshipRow(
-            relationship_id(self.ann.id, kind, self.acme.id), self.ann.id, self.acme.id, kind, 1, "2026-01-02", None
+            relationship_id(self.ann.id, kind, self.acme.id),
+            self.ann.id,
+            self.acme.id,
+            kind,
+            1,
+            "2026-01-02",
+            None,
+            current=False,
+            until="2026-03-04",
+            superseded_by=relationship_id(self.ann.id, kind, self.ann.id),
+            contradicted=True,
+            stated=4,
+            planned=3,
+            denied=2,
+            asked=1,
+            grade="inferred",
         )
         first = chunk_id(self.document.id, "one", 0)
         second = chunk_id(self.document.id, "two", 0)
@@ -63,7 +78,7 @@ class Meeting:
             4.25,
             (
                 MentionRow(self.ann.id, "I", (1,), ((1, 0),), 0.5, 4.25),
-                MentionRow(self.acme.id, "Acme", (1, 2), ((1, 10), (2, 3)), 0.5, 4.25),
+                MentionRow(self.acme.id, "Acme", (1, 2), ((1, 10), (2, 3)), 0.5, 4.25, ("Ann", "Bob"), "aligned"),
             ),
             (
                 StatementRow(
@@ -76,6 +91,10 @@ class Meeting:
                     1,
                     0.5,
                     4.25,
+                    "planned",
+                    7,
+                    "2026-01-02",
+                    "inferred",
                 ),
             ),
         )
@@ -115,6 +134,8 @@ async def test_what_is_written_is_there(open_store: Opener, workspace: str) -> N
         "offsets": [[1, 10], [2, 3]],
         "start": 0.5,
         "end": 4.25,
+        "speakers": ["Ann", "Bob"],
+        "grade": "aligned",
     }
     assert dump["relationships"] == [
         {
@@ -125,6 +146,15 @@ async def test_what_is_written_is_there(open_store: Opener, workspace: str) -> N
             "weight": 1,
             "first": "2026-01-02",
             "last": None,
+            "current": False,
+            "until": "2026-03-04",
+            "superseded_by": meeting.works.superseded_by,
+            "contradicted": True,
+            "stated": 4,
+            "planned": 3,
+            "denied": 2,
+            "asked": 1,
+            "grade": "inferred",
         }
     ]
     assert dump["statements"] == [
@@ -139,7 +169,10 @@ async def test_what_is_written_is_there(open_store: Opener, workspace: str) -> N
             "turn": 1,
             "start": 0.5,
             "end": 4.25,
-            "modality": "stated",
+            "modality": "planned",
+            "offset": 7,
+            "date": "2026-01-02",
+            "grade": "inferred",
         }
     ]
 
