@@ -88,6 +88,7 @@ def process(
     reasoning_effort: options.ReasoningEffort = None,
     timeout: options.Timeout = None,
     retries: options.Retries = None,
+    resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     prices: options.Prices = None,
     graph_store: options.GraphStore = None,
@@ -140,6 +141,7 @@ def retry(
     embedding_base_url: options.EmbeddingBaseUrl = None,
     timeout: options.Timeout = None,
     retries: options.Retries = None,
+    resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
@@ -347,7 +349,7 @@ def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
 def _report(
     settings: Settings, ledger: Ledger, parts: Parts, outcome: Outcome, names: dict[str, str]
 ) -> dict[str, Any]:
-    models = {"extract": settings.model, "embed": settings.embedding_model}
+    models = {"extract": settings.model, "embed": settings.embedding_model, "resolve": settings.model_of("resolve")}
     used = {client.endpoint.model for client in parts.clients}
     about = Surroundings(
         workspace=settings.workspace,

@@ -29,17 +29,22 @@ def document_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
 
 
 def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, EntityRow]:
-    """Name: the form most chunks use, the longer and then the alphabetically first of equals. Types likewise."""
+    """Name: the form most chunks use, the longer and then the alphabetically first of equals. Types likewise.
+
+    A form that is somebody else's in other documents ("Wei") names only who has no other ("Wei Chen").
+    """
     names: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    local: dict[bytes, dict[str, bool]] = defaultdict(dict)
     types: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     weights: dict[bytes, int] = defaultdict(int)
     _put_keys(db, keys)
     rows = db.execute(
-        "SELECT k.key, m.name, m.type, count(*) FROM temp.wanted k "
+        "SELECT k.key, m.name, m.type, count(*), min(a.scope != '') FROM temp.wanted k "
         "JOIN atom a ON a.entity = k.key JOIN mention m ON m.atom = a.no GROUP BY k.key, m.name, m.type"
     )
-    for key, name, kind, count in rows:
+    for key, name, kind, count, of_document in rows:
         names[key][name] += count
+        local[key][name] = bool(of_document) and local[key].get(name, True)
         types[key][kind] += count
         weights[key] += count
     # Only an entity merged of several atoms can be named twice in one chunk.
@@ -48,16 +53,25 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
         "JOIN mention m ON m.atom = a.no GROUP BY k.key HAVING count(DISTINCT a.no) > 1"
     )
     weights.update(merged.fetchall())
+    given: dict[bytes, set[str]] = defaultdict(set)
+    for key, name in db.execute(
+        "SELECT k.key, l.name FROM temp.wanted k JOIN atom a ON a.entity = k.key JOIN alias l ON l.atom = a.id"
+    ):
+        given[key].add(name)
     return {
         key: EntityRow(
             id=to_id(key),
-            name=(ranked := sorted(of_names, key=lambda n: (-of_names[n], -len(n), n)))[0],
+            name=(ranked := _ranked(of_names, local[key]))[0],
             labels=_labels(types[key]),
-            aliases=tuple(sorted(ranked[1 : _ALIASES + 1])),
+            aliases=tuple(sorted({*ranked[1 : _ALIASES + 1], *given[key]} - {ranked[0]})),
             weight=weights[key],
         )
         for key, of_names in names.items()
     }
+
+
+def _ranked(counts: dict[str, int], local: dict[str, bool]) -> list[str]:
+    return sorted(counts, key=lambda name: (local[name], -counts[name], -len(name), name))
 
 
 def _labels(counts: dict[str, int]) -> tuple[str, ...]:
@@ -71,6 +85,8 @@ def relationship_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[byt
     stated: list[tuple[bytes, bytes, bytes, str]] = []
     for key in keys:
         source, target, kind = split_relationship_key(key)
+        if source == target:
+            continue  # two that were related are one now
         if kind == CO_OCCURS:
             pairs.append((key, source, target))
         else:
