@@ -59,7 +59,7 @@ class Score:
         )
 
     def interval(self, names: Sequence[str]) -> tuple[tuple[float, float], tuple[float, float]]:
-        rng = random.Random(_SEED)  # noqa: S311
+        rng = random.Random(_SEED)
         drawn = [self.of(rng.choices(names, k=len(names))) for _ in range(_DRAWS)]
         low, high = int(_DRAWS * 0.025), int(_DRAWS * 0.975)
         precision, recall = (sorted(each[at] for each in drawn) for at in (0, 1))

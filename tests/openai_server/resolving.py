@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tests.openai_server.gold import words
 from tests.scenes import Scene
 
+_ADDRESSES = frozenset(("mr", "mrs", "ms", "dr", "prof", "professor", "madame", "madam", "sir"))
 _PAIR = re.compile(r"^PAIR (\d+)$")
 _SIDE = re.compile(r"^([AB]): (.*)$")
 _QUOTE = re.compile(r"^ +(?:(.*?): )?\"(.*)\"$")
@@ -75,7 +76,7 @@ class Pairs:
                 forms = {(form.document, words(form.name)) for form in entity.forms}
                 self._forms[scene.name, at] = forms
                 for _, name in forms:
-                    self._by_name[name].add((scene.name, at))
+                    self._by_name[_bare(name)].add((scene.name, at))
 
     def verdict(self, pair: AskedPair) -> str:
         one, other = self._meant(pair.one), self._meant(pair.other)
@@ -87,7 +88,7 @@ class Pairs:
 
     def _meant(self, asked: AskedName) -> set[tuple[str, int]]:
         """Who may be meant: of those who bear the name, those of whom a quote speaks."""
-        name = words(asked.name)
+        name = _bare(words(asked.name))
         bearers = self._by_name.get(name, set())
         if len(bearers) < 2:
             return bearers
@@ -95,12 +96,17 @@ class Pairs:
 
     def _said(self, who: tuple[str, int], name: tuple[str, ...], speaker: str, quote: str) -> bool:
         said = words(quote.strip("…"))
-        documents = {document for document, form in self._forms[who] if form == name}
+        documents = {document for document, form in self._forms[who] if _bare(form) == name}
         return any(
             (not speaker or speaker == by) and _within(said, turn)
             for document in documents
             for by, turn in self._turns[who[0]][document]
         )
+
+
+def _bare(name: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the form of address, which kg takes off."""
+    return name[1:] if len(name) > 1 and name[0] in _ADDRESSES else name
 
 
 def _within(some: tuple[str, ...], words_: tuple[str, ...]) -> bool:

@@ -14,7 +14,7 @@ from core_engine.kg.normalise import UNSPACED
 from core_engine.kg.resolver.names import PersonName, compatible, person_name, same_given, same_surname
 from core_engine.kg.resolver.nicknames import names_of
 from core_engine.kg.resolver.organizations import initials_of, is_acronym, telling_words, without_legal_form
-from core_engine.kg.resolver.reasons import ACRONYM, FULL_NAME, LEGAL_FORM, SPELLING
+from core_engine.kg.resolver.reasons import ACRONYM, FULL_NAME, LEGAL_FORM, SPELLING, TITLE
 from core_engine.kg.resolver.spelling import compact, plain, sound
 from core_engine.ledger.resolution import Grounds, Known
 
@@ -50,6 +50,8 @@ def _keys_of_person(one: Known) -> list[str]:
     keys = set()
     if name.lone:
         keys |= {f"l:{given}" for given in names_of(name.lone)}
+    elif name.surname and not name.given and one.local:
+        keys.add(f"l:{name.surname.split()[-1]}")
     if not one.local and len(compact(one.norm)) >= 4:
         keys.add(f"c:{compact(one.norm)}")
     if name.given and len(name.surname) > 1:
@@ -59,7 +61,7 @@ def _keys_of_person(one: Known) -> list[str]:
         keys |= {f"l:{each}" for each in (*names_of(given), name.surname.split()[-1])}
         keys |= {f"g:{each}:{sound(name.surname)[:1]}" for each in names_of(given)}
         keys.add(f"s:{sound(one.norm)}")
-    elif name.surname and not name.given:
+    elif name.surname and not name.given and not one.local:
         keys.add(f"p:{name.surname.split()[-1]}")
     return sorted(keys)
 
@@ -139,8 +141,8 @@ def _persons(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, into: 
     for one, name in named:
         if name.full and not one.local:
             _fuller(one, name, fulls, into)
-        elif not name.given and not one.local:  # "Senator Whitlock"
-            for full, of_full in fulls[:_LONE_ASKED]:
+        elif not name.given and not one.local and _one_person(fulls):  # "Senator Whitlock"
+            for full, of_full in fulls[:1]:
                 _title(one, name, full, of_full, documents, into)
         elif name.given and not one.local:  # "J. T. Mercer"
             _initials(one, name, fulls, into)
@@ -152,7 +154,7 @@ def _persons(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, into: 
 def _fuller(one: Known, name: PersonName, fulls: Sequence[tuple[Known, PersonName]], into: Grounds) -> None:
     """All whom this name fits have to fit each other: "Alex Volkov" is neither Alexander nor Alexandra if both are there."""
     fitting = [(full, of_full) for full, of_full in fulls if full is not one and compatible(name, of_full)]
-    if all(compatible(a, b) for (_, a), (_, b) in combinations(fitting, 2)):
+    if _one_person(fitting):
         for full, _ in fitting:
             into.edge(one.atom, full.atom, FULL_NAME)
     else:
@@ -162,16 +164,28 @@ def _fuller(one: Known, name: PersonName, fulls: Sequence[tuple[Known, PersonNam
 
 def _initials(one: Known, name: PersonName, fulls: Sequence[tuple[Known, PersonName]], into: Grounds) -> None:
     fitting = [(full, of_full) for full, of_full in fulls if compatible(name, of_full)]
-    if fitting and all(compatible(a, b) for (_, a), (_, b) in combinations(fitting, 2)):
+    if fitting and _one_person(fitting):
         into.edge(one.atom, fitting[0][0].atom, FULL_NAME)
     else:
         for full, _ in fitting[:_LONE_ASKED]:
             into.ask(one.atom, full.atom)
 
 
+def _one_person(fulls: Sequence[tuple[Known, PersonName]]) -> bool:
+    return all(compatible(a, b) for (_, a), (_, b) in combinations(fulls, 2))
+
+
+def titles_of(one: Known) -> set[str]:
+    return {name.title for said in one.names if (name := person_name(said)) and name.title}
+
+
 def _title(one: Known, name: PersonName, full: Known, of_full: PersonName, documents: Documents, into: Grounds) -> None:
-    """A title and a surname reach through the workspace, but say less than a name: where both are said, rules decide."""
-    if same_surname(name.surname, of_full.surname) and not documents(one.no) & documents(full.no):
+    """Rules decide where both are said in a document, or where both names come with that title."""
+    if not same_surname(name.surname, of_full.surname):
+        return
+    if titles_of(one) & titles_of(full):
+        into.edge(one.atom, full.atom, TITLE)
+    elif not documents(one.no) & documents(full.no):
         into.ask(one.atom, full.atom)
 
 
@@ -194,7 +208,7 @@ def _lone_names(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, int
     where = {one.no: documents(one.no) for one in fulls}
     fulls.sort(key=lambda one: (-len(where[one.no]), one.atom))
     for one, name in named:
-        if name.lone and one.local:
+        if one.local and (name.lone or not name.given):
             here = documents(one.no)
             strangers = [full for full in fulls if not where[full.no] & here]
             for full in strangers[:_LONE_ASKED] if len(strangers) == len(fulls) else ():

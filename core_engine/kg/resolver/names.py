@@ -31,6 +31,7 @@ class PersonName:
     """A name in parts, all in plain lower case. `given` may be an initial; '' where a part isn't there.
 
     A name of one word is `lone`: nobody knows whether it is given name or surname, unless a title stands before it.
+    `title` is an office ("senator"), not a form of address ("Mr."); it may be all that is said.
     """
 
     given: str = ""
@@ -38,6 +39,7 @@ class PersonName:
     surname: str = ""
     lone: str = ""
     generation: str = ""
+    title: str = ""
 
     @property
     def full(self) -> bool:
@@ -53,31 +55,32 @@ def person_name(said: str) -> PersonName | None:
     spelled = "".join(char if char.isalnum() or char in " -'’" else " " for char in said)  # noqa: RUF001  apostrophes stand in names
     words = [plain(normal_form(word)) or plain(word) for word in spelled.split()]
     words = [word for word in words if word]
-    titled = False
-    while len(words) > 1 and words[0] in _TITLES:
+    titled, title = False, ""
+    while words and words[0] in _TITLES and (len(words) > 1 or words[0] not in _HONORIFICS):
         titled = True
+        title = title or ("" if words[0] in _HONORIFICS else words[0])
         words.pop(0)
     generation = ""
     while len(words) > 1 and words[-1] in _GENERATIONS:
         generation = _GENERATIONS[words.pop()]
-    if not words or (len(words) == 1 and words[0] in _TITLES):
-        return None
+    if not words:
+        return PersonName(title=title) if title else None
     if len(words) > 1 and words[0] in _PARTICLES:
         titled = True
     if len(words) == 1 or (titled and words[0] in _PARTICLES):
         surname = " ".join(words) if titled else ""
-        return PersonName(surname=surname, lone="" if titled else words[0], generation=generation)
-    return _in_parts(said, words, generation)
+        return PersonName("", (), surname, "" if titled else words[0], generation, title)
+    return _in_parts(said, words, generation, title)
 
 
-def _in_parts(said: str, words: list[str], generation: str) -> PersonName:
+def _in_parts(said: str, words: list[str], generation: str, title: str) -> PersonName:
     given, *middle, surname = words
     while middle and middle[-1] in _PARTICLES:
         surname = f"{middle.pop()} {surname}"
     if len(given) <= 3 and given.isalpha() and f"{given.upper()} " in said and len(given) > 1 and said != said.upper():
         # "JT Mercer": initials run together.
         given, middle = given[0], [*given[1:], *middle]
-    return PersonName(given, tuple(middle), surname, "", generation)
+    return PersonName(given, tuple(middle), surname, "", generation, title)
 
 
 def same_given(one: str, other: str) -> bool:

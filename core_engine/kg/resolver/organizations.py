@@ -61,7 +61,7 @@ def words_of(norm: str) -> tuple[str, ...]:
 def _shared_form(word: str) -> str:
     if word.endswith("ies") and len(word) > 5:
         word = word[:-3] + "y"
-    elif word.endswith("s") and len(word) > 4 and not word.endswith(("ss", "us", "is", "ics")):
+    elif word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is", "ics")):
         word = word[:-1]
     return _SHORTENED.get(word, word)
 
@@ -114,14 +114,12 @@ def shortens(short: str, long: str) -> bool:
     some, all_ = telling_words(short), telling_words(long)
     if not some or len(some) >= len(all_):
         return False
-    if all_[: len(some)] == some:
-        return all(word in _CORPORATE or word in _LEGAL for word in all_[len(some) :])
-    head = words_of(long)
-    said = words_of(short)
-    if said == head[-len(said) :]:
+    whole, said = words_of(long), words_of(short)
+    if said == whole[-len(said) :]:
         return said[-1] in _BODIES
-    # "the Ministry" for the Ministry of Inland Transport.
-    return len(said) == 1 and said[0] in _BODIES and head[0] == said[0]
+    if len(said) == 1 and said[0] in _BODIES:
+        return whole[0] == said[0]  # "the Ministry" for the Ministry of Inland Transport
+    return all_[: len(some)] == some and all(word in _CORPORATE or word in _LEGAL for word in all_[len(some) :])
 
 
 def short_names(said: Iterable[Said], organization: str, into: Grounds) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from core_engine.kg.resolver.introductions import Naming, addresses, namings, says_own_name
 from core_engine.kg.resolver.names import PersonName, compatible, person_name, same_surname
 from core_engine.kg.resolver.nicknames import names_of, related
-from core_engine.kg.resolver.reasons import FULL_NAME, GIVEN_NAME, INTRODUCED, SURNAME
+from core_engine.kg.resolver.reasons import FULL_NAME, GIVEN_NAME, INTRODUCED, SURNAME, TITLE
 from core_engine.kg.scope import is_role_label
 from core_engine.ledger.resolution import Grounds, Said
 from core_engine.types import ChunkTurn
@@ -29,6 +29,7 @@ class _Person:
     atom: bytes
     norm: str
     name: PersonName | None = None
+    titles: set[str] = field(default_factory=set)
     speaks: bool = False
     said: list[Said] = field(default_factory=list)
 
@@ -49,6 +50,7 @@ def persons_of(said: Iterable[Said], person: str) -> list[_Person]:
             continue
         known = found.setdefault(one.atom, _Person(one.atom, one.norm))
         name = person_name(one.name)
+        known.titles |= {name.title} - {""} if name else set()
         if name and (known.name is None or _telling(name) > _telling(known.name)):
             known.name = name
         known.speaks = known.speaks or one.speaks
@@ -70,6 +72,8 @@ def persons_rules(said: Sequence[Said], person: str, turns: Turns, into: Grounds
             continue
         if one.name.given:
             _by_initials(one, fulls, into)
+        elif not one.name.lone and not one.name.surname:
+            _by_title(one, persons, into)
         elif one.atom not in introduced:
             _by_part(one, fulls, into)
     _short_forms(persons, fulls, into)
@@ -171,7 +175,7 @@ class _FullNames:
         for one in persons:
             if one.name is None:
                 continue
-            for part in one.name.given.split():
+            for part in {*one.name.given.split(), one.name.given}:
                 self.by_given[part].append(one)
             self.by_surname[one.name.surname.split()[-1]].append(one)
             for name in names_of(one.name.given.split()[0]):
@@ -184,11 +188,19 @@ class _FullNames:
         if not name.lone:
             return found
         found = [(one, GIVEN_NAME) for one in self.by_given.get(word, ())] + found
+        found = list({one.atom: (one, part) for one, part in found}.values())
         return found or [(one, GIVEN_NAME) for one in self.nicknamed(word)]
 
     def nicknamed(self, word: str) -> list[_Person]:
         near = {one.atom: one for name in sorted(names_of(word)) for one in self._by_nickname.get(name, ())}
         return [one for one in near.values() if related(word, _name(one).given.split()[0])]
+
+    def with_initials(self, lone: str) -> list[_Person]:
+        """Those whose initials a short name may be: "JD"."""
+        if not 2 <= len(lone) <= 3:
+            return []
+        found = [one for group in self.by_surname.values() for one in group if lone in _initials(_name(one))]
+        return found[:_ASKED_ABOUT]
 
     def spelling_out(self, short: PersonName) -> list[_Person]:
         """Those of whom this may be a form with initials."""
@@ -196,6 +208,11 @@ class _FullNames:
             same = self.by_given.get(short.given, ())
             return [one for one in same if _name(one).surname.startswith(short.surname)]
         return [one for one in self.by_surname.get(short.surname.split()[-1], ()) if compatible(short, _name(one))]
+
+
+def _initials(name: PersonName) -> set[str]:
+    given = "".join(part[0] for part in (*name.given.split(), *name.middle))
+    return {given, given + name.surname[:1]}
 
 
 def _name(one: _Person) -> PersonName:
@@ -213,8 +230,15 @@ def _by_part(one: _Person, fulls: _FullNames, into: Grounds) -> None:
         bearer, reason = bearers[0]
         into.edge(one.atom, bearer.atom, reason)
         return
-    for bearer, _ in bearers[:_ASKED_ABOUT]:
+    for bearer in [bearer for bearer, _ in bearers[:_ASKED_ABOUT]] or fulls.with_initials(_name(one).lone):
         into.ask(one.atom, bearer.atom)
+
+
+def _by_title(one: _Person, persons: Sequence[_Person], into: Grounds) -> None:
+    """The "Inspector" is the one in the document who is called so with a name."""
+    bearers = [other for other in persons if other is not one and one.titles & other.titles and _name(other).surname]
+    if len({_name(other).surname.split()[-1] for other in bearers}) == 1 and not one.speaks:
+        into.edge(one.atom, bearers[0].atom, TITLE)
 
 
 def _by_initials(one: _Person, fulls: _FullNames, into: Grounds) -> None:

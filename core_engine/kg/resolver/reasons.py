@@ -14,6 +14,7 @@ LEGAL_FORM: Final = "legal_form"  # "Acme", "Acme Inc."
 INTRODUCED: Final = "introduced"  # "this is Wei", "our guest is Desmond Achebe"
 ACRONYM: Final = "acronym"
 FULL_NAME: Final = "full_name"  # two full forms of one person's name: initials, middle names, nicknames
+TITLE: Final = "title"  # "Senator Whitlock", "the Senator"
 SURNAME: Final = "surname"  # "Dr. Chen" where the document has one Chen
 GIVEN_NAME: Final = "given_name"  # "Wei" where the document has one Wei
 SHORT_NAME: Final = "short_name"  # "the Ministry" where the document has one
@@ -21,7 +22,7 @@ SHORT_NAME: Final = "short_name"  # "the Ministry" where the document has one
 STRENGTH: Final = {
     reason: at
     for at, reason in enumerate((
-        HAND, ALIAS, ONTOLOGY, SPELLING, LEGAL_FORM, INTRODUCED, ACRONYM, FULL_NAME, SURNAME, GIVEN_NAME, SHORT_NAME, MODEL,
+        HAND, ALIAS, ONTOLOGY, SPELLING, LEGAL_FORM, INTRODUCED, ACRONYM, FULL_NAME, TITLE, SURNAME, GIVEN_NAME, SHORT_NAME, MODEL,
     ))
 }  # fmt: skip
 
