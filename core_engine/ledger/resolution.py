@@ -156,13 +156,13 @@ def changed_atoms(db: sqlite3.Connection, seen: int) -> Iterator[list[int]]:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def said_in(db: sqlite3.Connection, document: int) -> list[Said]:
-    """All mentions of a document, in order."""
+def said_in(db: sqlite3.Connection, document: int, type_: str) -> list[Said]:
+    """The mentions of a document with this type, in order."""
     rows = db.execute(
         "SELECT a.id, a.norm, a.scope != '', m.name, m.type, m.chunk, m.detail FROM chunk c "
         "CROSS JOIN mention m ON m.chunk = c.no CROSS JOIN atom a ON a.no = m.atom "
-        "WHERE c.document = ? ORDER BY c.seq, a.id",
-        (document,),
+        "WHERE c.document = ? AND m.type = ? ORDER BY c.seq, a.id",
+        (document, type_),
     )
     found = []
     for atom, norm, local, name, kind, chunk, packed in rows:

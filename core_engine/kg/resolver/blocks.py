@@ -13,8 +13,16 @@ from typing import Final
 from core_engine.kg.normalise import UNSPACED
 from core_engine.kg.resolver.names import PersonName, compatible, person_name, same_given, same_surname
 from core_engine.kg.resolver.nicknames import names_of
-from core_engine.kg.resolver.organizations import initials_of, is_acronym, telling_words, without_legal_form
-from core_engine.kg.resolver.reasons import ACRONYM, FULL_NAME, LEGAL_FORM, SPELLING, TITLE
+from core_engine.kg.resolver.organizations import (
+    holds,
+    initials_of,
+    is_acronym,
+    is_common,
+    shortens,
+    telling_words,
+    without_legal_form,
+)
+from core_engine.kg.resolver.reasons import ACRONYM, FULL_NAME, LEGAL_FORM, SHORT_NAME, SPELLING, TITLE
 from core_engine.kg.resolver.spelling import compact, plain, sound
 from core_engine.ledger.resolution import Grounds, Known
 
@@ -77,8 +85,7 @@ def _keys_of_thing(one: Known, kind: str) -> list[str]:
     if kind == _ORGANIZATION:
         keys.add(f"o:{without_legal_form(one.norm)[0]}")
     if kind not in _VAGUE:
-        words = [word for word in telling_words(one.norm) if len(word) >= 4]
-        keys |= {f"w:{word}" for word in words}
+        keys |= {f"w:{word}" for word in telling_words(one.norm) if len(word) >= 3}
         if len(sound(one.norm)) >= 3:
             keys.add(f"s:{sound(one.norm)}")
     return sorted(keys)
@@ -279,8 +286,11 @@ def _both_full(one: Known, other: Known) -> bool:
     return bool(a and b and a.full and b.full and not compatible(a, b))
 
 
-def _words(atoms: Sequence[Known], kinds: _Kinds, _: Documents, into: Grounds) -> None:
+def _words(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, into: Grounds) -> None:
     """A name that holds all words of another, or the same words in another order, may be a longer form of it."""
+    firms = [one for one in atoms if kinds.of(one) == _ORGANIZATION]
+    for one in firms:
+        _short_name(one, firms, documents, into)
     if len(atoms) > _MOST_ASKED:
         return
     for one, other in combinations(atoms, 2):
@@ -290,6 +300,23 @@ def _words(atoms: Sequence[Known], kinds: _Kinds, _: Documents, into: Grounds) -
                 0
             ]:
                 into.ask(one.atom, other.atom)
+
+
+def _short_name(one: Known, firms: Sequence[Known], documents: Documents, into: Grounds) -> None:
+    """A short form is merged with the one name of the workspace that documents say beside it.
+
+    "The Board" is everybody's: only where no document says it without that name.
+    """
+    words = telling_words(one.norm)
+    beside = [
+        other for other in firms if holds(words, telling_words(other.norm)) and documents(one.no) & documents(other.no)
+    ]
+    if not beside or not _one_name(beside) or not all(shortens(one.norm, other.norm) for other in beside):
+        return
+    if is_common(one.norm) and not documents(one.no) <= set().union(*(documents(other.no) for other in beside)):
+        return
+    for other in beside:
+        into.edge(one.atom, other.atom, SHORT_NAME)
 
 
 _Rule = Callable[[Sequence[Known], _Kinds, Documents, Grounds], None]

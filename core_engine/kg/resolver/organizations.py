@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
 from core_engine.kg.normalise import word_set
-from core_engine.kg.resolver.reasons import SHORT_NAME
 from core_engine.kg.resolver.spelling import plain
-from core_engine.ledger.resolution import Grounds, Said
 
 _LEGAL: Final = {
     form: kind
@@ -106,7 +102,7 @@ def telling_words(norm: str) -> tuple[str, ...]:
 
 
 def shortens(short: str, long: str) -> bool:
-    """Whether the short name is a way to say the long one, if a document has no other like it.
+    """Whether the short name is a way to say the long one, where nothing else is called so.
 
     "Brackenfold" for Brackenfold Instruments, "Water Authority" and "the Authority" for Harrowmere Water Authority;
     not "Amazon" for Amazon Web Services.
@@ -122,35 +118,12 @@ def shortens(short: str, long: str) -> bool:
     return all_[: len(some)] == some and all(word in _CORPORATE or word in _LEGAL for word in all_[len(some) :])
 
 
-def short_names(said: Iterable[Said], organization: str, into: Grounds) -> None:
-    """Add the short forms of the organizations of one document."""
-    names: dict[str, bytes] = {}
-    for one in said:
-        if one.type == organization and not one.local:
-            names[one.norm] = one.atom
-    by_word: dict[str, list[str]] = defaultdict(list)
-    for norm in sorted(names):
-        for word in set(telling_words(norm)):
-            by_word[word].append(norm)
-    for short, atom in names.items():
-        words = telling_words(short)
-        if not words:
-            continue
-        near = [long for long in by_word[words[-1]] if _holds(words, telling_words(long))]
-        longer = _one_form(near)
-        if len(longer) == 1 and shortens(short, longer[0]):
-            into.edge(atom, names[longer[0]], SHORT_NAME)
-            continue
-        for long in longer[:4]:
-            into.ask(atom, names[long])
-
-
-def _holds(short: Sequence[str], long: Sequence[str]) -> bool:
+def holds(short: tuple[str, ...], long: tuple[str, ...]) -> bool:
     """Whether the long name has all words of the short one in a row, and more."""
     size = len(short)
-    return size < len(long) and any(long[at : at + size] == short for at in range(len(long) - size + 1))
+    return 0 < size < len(long) and any(long[at : at + size] == short for at in range(len(long) - size + 1))
 
 
-def _one_form(norms: Sequence[str]) -> list[str]:
-    """One of those that differ in their legal form alone."""
-    return list({without_legal_form(norm)[0]: norm for norm in reversed(norms)}.values())[::-1]
+def is_common(norm: str) -> bool:
+    """Whether the name alone is what many bodies are called: "the Board", "the Ministry"."""
+    return all(word in _BODIES for word in words_of(norm))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final
@@ -42,12 +42,10 @@ class _Person:
         return self.name is None and is_role_label(self.norm)
 
 
-def persons_of(said: Iterable[Said], person: str) -> list[_Person]:
+def persons_of(said: Iterable[Said]) -> list[_Person]:
     """The persons of a document, by their atoms; each by the most telling of its forms ("Dr. Chen" before "Chen")."""
     found: dict[bytes, _Person] = {}
     for one in said:
-        if one.type != person:
-            continue
         known = found.setdefault(one.atom, _Person(one.atom, one.norm))
         name = person_name(one.name)
         known.titles |= {name.title} - {""} if name else set()
@@ -62,9 +60,10 @@ def _telling(name: PersonName) -> tuple[bool, bool, str, str]:
     return bool(name.given and name.surname), bool(name.surname), name.surname, name.given
 
 
-def persons_rules(said: Sequence[Said], person: str, turns: Turns, into: Grounds) -> None:
+def persons_rules(said: Sequence[Said], turns: Turns, into: Grounds) -> None:
     """Add what a document shows of its persons. `turns` reads its words, if they are needed."""
-    persons = persons_of(said, person)
+    persons = persons_of(said)
+    exact = {_name(one).lone for one in persons} - {""}
     fulls = _FullNames(one for one in persons if one.full)
     introduced = _introductions(persons, turns, into) if _needs_words(persons) else set()
     for one in persons:
@@ -75,7 +74,7 @@ def persons_rules(said: Sequence[Said], person: str, turns: Turns, into: Grounds
         elif not one.name.lone and not one.name.surname:
             _by_title(one, persons, into)
         elif one.atom not in introduced:
-            _by_part(one, fulls, into)
+            _by_part(one, fulls, exact, into)
     _short_forms(persons, fulls, into)
     _several_who_speak(fulls, into)
     _other_surnames(fulls, into)
@@ -219,14 +218,15 @@ def _name(one: _Person) -> PersonName:
     return one.name or PersonName()
 
 
-def _by_part(one: _Person, fulls: _FullNames, into: Grounds) -> None:
+def _by_part(one: _Person, fulls: _FullNames, lone: Collection[str], into: Grounds) -> None:
     """A "Wei", "Chen" or "Dr. Chen" is the one of that name in the document, if there is one.
 
     A label with a lone name is left to be asked about: who speaks is rarely called by the full name, and where somebody
-    is, it is often to tell him from the one who speaks.
+    is, it is often to tell him from the one who speaks. So is a "Mike" where Michael Brandt is called "Michael".
     """
     bearers = fulls.bearers(_name(one))
-    if bearers and not one.speaks and _one_person([bearer for bearer, _ in bearers]):
+    named = not any(_nicknamed(_name(one), _name(bearer), lone) for bearer, _ in bearers)
+    if bearers and named and not one.speaks and _one_person([bearer for bearer, _ in bearers]):
         bearer, reason = bearers[0]
         into.edge(one.atom, bearer.atom, reason)
         return
@@ -239,6 +239,13 @@ def _by_title(one: _Person, persons: Sequence[_Person], into: Grounds) -> None:
     bearers = [other for other in persons if other is not one and one.titles & other.titles and _name(other).surname]
     if len({_name(other).surname.split()[-1] for other in bearers}) == 1 and not one.speaks:
         into.edge(one.atom, bearers[0].atom, TITLE)
+
+
+def _nicknamed(short: PersonName, full: PersonName, lone: Collection[str]) -> bool:
+    """Whether the name is but a nickname of one whose own name is said by itself too."""
+    if not short.lone or short.lone in (*full.given.split(), full.given) or _surname_is(short.lone, full):
+        return False
+    return full.given.split()[0] in lone
 
 
 def _by_initials(one: _Person, fulls: _FullNames, into: Grounds) -> None:
@@ -264,7 +271,7 @@ def _short_forms(persons: Sequence[_Person], fulls: _FullNames, into: Grounds) -
             if not related(_name(one).lone, _name(other).lone):
                 continue
             bearers = [full for each in (one, other) for full, _ in fulls.bearers(_name(each))]
-            if len(group) == 2 and not (one.speaks and other.speaks) and _one_person(bearers):
+            if len(group) == 2 and one.speaks != other.speaks and not bearers:
                 into.edge(one.atom, other.atom, GIVEN_NAME)
             else:
                 into.ask(one.atom, other.atom)

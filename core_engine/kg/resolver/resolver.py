@@ -15,7 +15,6 @@ from core_engine.identity import atom_id, digest
 from core_engine.kg.normalise import normal_form
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.resolver.blocks import MOST, block_rules, keys_of
-from core_engine.kg.resolver.organizations import short_names
 from core_engine.kg.resolver.persons import persons_rules
 from core_engine.kg.resolver.reasons import ALIAS, ONTOLOGY
 from core_engine.kg.resolver.settling import settle
@@ -101,9 +100,8 @@ class Resolver:
     def _in_document(self, db: sqlite3.Connection, no: int | None) -> Grounds:
         grounds = Grounds()
         if no is not None:
-            said = resolution.said_in(db, no)
-            persons_rules(said, self._person, lambda: resolution.turns_of(db, no), grounds)
-            short_names(said, self._organization, grounds)
+            said = resolution.said_in(db, no, self._person)
+            persons_rules(said, lambda: resolution.turns_of(db, no), grounds)
         return grounds
 
     def _in_block(self, db: sqlite3.Connection, key: str) -> Grounds:
