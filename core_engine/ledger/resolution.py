@@ -63,11 +63,15 @@ class Said:
     chunk: int
     turns: tuple[int, ...]
     offsets: tuple[tuple[int, int], ...]
+    seq: int  # the chunk's place in the document
+
+    @property
+    def named_in(self) -> set[int]:
+        return {turn for turn, _ in self.offsets}
 
     @property
     def speaks(self) -> bool:
-        named = {turn for turn, _ in self.offsets}
-        return any(turn not in named for turn in self.turns)
+        return not self.named_in.issuperset(self.turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +163,23 @@ def changed_atoms(db: sqlite3.Connection, seen: int) -> Iterator[list[int]]:
 def said_in(db: sqlite3.Connection, document: int, type_: str) -> list[Said]:
     """The mentions of a document with this type, in order."""
     rows = db.execute(
-        "SELECT a.id, a.norm, a.scope != '', m.name, m.type, m.chunk, m.detail FROM chunk c "
+        "SELECT a.id, a.norm, a.scope != '', m.name, m.type, m.chunk, c.seq, m.detail FROM chunk c "
         "CROSS JOIN mention m ON m.chunk = c.no CROSS JOIN atom a ON a.no = m.atom "
         "WHERE c.document = ? AND m.type = ? ORDER BY c.seq, a.id",
         (document, type_),
     )
     found = []
-    for atom, norm, local, name, kind, chunk, packed in rows:
+    for atom, norm, local, name, kind, chunk, seq, packed in rows:
         detail = orjson.loads(packed)
         offsets = tuple((turn, at) for turn, at, *_ in detail["offsets"])
-        found.append(Said(atom, norm, bool(local), name, kind, chunk, tuple(detail["turns"]), offsets))
+        found.append(Said(atom, norm, bool(local), name, kind, chunk, tuple(detail["turns"]), offsets, seq))
     return found
 
 
-def turns_of(db: sqlite3.Connection, document: int) -> dict[int, tuple[ChunkTurn, ...]]:
-    """The turns of a document's chunks, by chunk, in order."""
-    rows = db.execute("SELECT no, turns FROM chunk WHERE document = ? ORDER BY seq", (document,))
-    return {no: unpack_turns(turns) for no, turns in rows}
+def turns_of(db: sqlite3.Connection, chunks: Iterable[int]) -> dict[int, tuple[ChunkTurn, ...]]:
+    """The turns of these chunks."""
+    rows = (db.execute("SELECT no, turns FROM chunk WHERE no = ?", (no,)).fetchone() for no in chunks)
+    return {row[0]: unpack_turns(row[1]) for row in rows if row}
 
 
 def known_atoms(db: sqlite3.Connection, numbers: Iterable[int]) -> list[Known]:

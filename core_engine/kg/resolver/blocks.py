@@ -249,7 +249,7 @@ def _legal_forms(atoms: Sequence[Known], kinds: _Kinds, _: Documents, into: Grou
 def _acronyms(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, into: Grounds) -> None:
     """An acronym is the one name of these initials; of several, the one that a document says beside it.
 
-    Two letters stand for too much: they need a document that has both.
+    What neither a document nor a known type ties together is left, and so are two letters without both.
     """
     short = [one for one in atoms if len(one.norm.split()) == 1]
     long = [one for one in atoms if len(one.norm.split()) > 1]
@@ -257,7 +257,8 @@ def _acronyms(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, into:
         fitting = [other for other in long if kinds.fit(one, other) and kinds.of(other) != _PERSON]
         beside = [other for other in fitting if documents(one.no) & documents(other.no)]
         meant = _one_name(beside) or ([] if beside or len(one.norm) < 3 else _one_name(fitting))
-        sure = meant and (beside or all(kinds.same(one, other) for other in meant))
+        typed = kinds.of(one) != "Entity" and all(kinds.same(one, other) for other in meant)
+        sure = meant and (typed or (bool(beside) and len(one.norm) > 2))
         for other in meant if sure else ():
             into.edge(one.atom, other.atom, ACRONYM)
         for other in () if sure else fitting[:_LONE_ASKED]:

@@ -42,30 +42,35 @@ class Naming:
     next_is_new: bool
 
 
-def namings(said: Sequence[Said], turns: Mapping[int, Sequence[ChunkTurn]]) -> Iterator[Naming]:
-    """Each place of a document where one of these atoms is named."""
-    order = [(chunk, number) for chunk, some in turns.items() for number, turn in enumerate(some, 1) if turn.text]
-    speakers = [normal_form(turns[chunk][number - 1].speaker or "") for chunk, number in order]
-    at = {place: index for index, place in enumerate(order)}
-    first_turn: dict[str, int] = {}
-    for turn, speaker in enumerate(speakers):
-        first_turn.setdefault(speaker, turn)
+def namings(
+    said: Sequence[Said], turns: Mapping[int, Sequence[ChunkTurn]], first: Mapping[str, tuple[int, int]]
+) -> Iterator[Naming]:
+    """Each place where one of these atoms is named. `turns` by chunk; `first` is where (chunk's place, turn) each speaks
+    for the first time. Who speaks in the next chunk is not looked at.
+    """
+    spoken = {chunk: [number for number, turn in enumerate(some, 1) if turn.text] for chunk, some in turns.items()}
     for one in said:
+        some = turns.get(one.chunk, ())
+        order = spoken.get(one.chunk, [])
         for number, offset in one.offsets:
-            if (one.chunk, number) not in at:
+            if number not in order:
                 continue
-            index = at[one.chunk, number]
-            raw = turns[one.chunk][number - 1].raw
-            following = speakers[index + 1] if index + 1 < len(speakers) else ""
+            at = order.index(number)
+            before, after = order[at - 1] if at else 0, order[at + 1] if at + 1 < len(order) else 0
+            speaker, last, coming = (
+                normal_form(some[n - 1].speaker or "") if n else "" for n in (number, before, after)
+            )
+            raw = some[number - 1].raw
+            end = offset + len(one.name)
             yield Naming(
                 one.atom,
-                raw[max(offset - _CUE, 0) : offset] if offset > _CUE else raw[:offset],
-                raw[offset + len(one.name) : offset + len(one.name) + _CUE],
-                first_turn[speakers[index]] == index,
-                speakers[index],
-                speakers[index - 1] if index else "",
-                following,
-                bool(following) and first_turn[following] == index + 1,
+                raw[:offset] if offset <= _CUE else "…" + raw[offset - _CUE : offset],
+                raw[end : end + _CUE],
+                first.get(speaker) == (one.seq, number),
+                speaker,
+                last,
+                coming,
+                bool(coming) and first.get(coming) == (one.seq, after),
             )
 
 

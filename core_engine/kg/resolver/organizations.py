@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from core_engine.kg.normalise import word_set
@@ -81,9 +82,14 @@ def initials_of(norm: str) -> frozenset[str]:
     found = set()
     for words in (norm.split(), without_legal_form(norm)[0].split()):
         telling = [word for word in words if word not in _SMALL]
-        if len(telling) >= 2:
+        if len(telling) >= 2 and min(map(len, telling)) >= 3 and not _interrupted(words):
             found |= {"".join(word[0] for word in some) for some in (telling, words)}
     return frozenset(plain(each) for each in found if 2 <= len(each) <= _LONGEST_ACRONYM)
+
+
+def _interrupted(words: list[str]) -> bool:
+    """Whether a "the" stands behind a word that tells something: "Rajan the Marketing Expert" is called by no acronym."""
+    return any(after == "the" and before not in _SMALL for before, after in pairwise(words))
 
 
 def is_acronym(name: str) -> bool:

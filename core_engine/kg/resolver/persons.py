@@ -19,7 +19,7 @@ from core_engine.types import ChunkTurn
 _ASKED_ABOUT: Final = 4  # bearers of a name that a model is asked about, at most
 _MOST_ALIKE: Final = 50
 
-Turns = Callable[[], Mapping[int, Sequence[ChunkTurn]]]
+Turns = Callable[[Collection[int]], Mapping[int, Sequence[ChunkTurn]]]
 
 
 @dataclass(slots=True)
@@ -81,8 +81,8 @@ def persons_rules(said: Sequence[Said], turns: Turns, into: Grounds) -> None:
 
 
 def _needs_words(persons: Sequence[_Person]) -> bool:
-    """Only a speaker whose full name isn't in the label has to be looked for in what is said."""
-    return any(one.speaks and not one.full for one in persons)
+    """Only a speaker whose full name isn't in the label has to be looked for among those that are named."""
+    return any(one.speaks and not one.full for one in persons) and not all(one.speaks for one in persons)
 
 
 # --- introductions ---------------------------------------------------------------------------------------------------
@@ -94,7 +94,8 @@ def _introductions(persons: Sequence[_Person], turns: Turns, into: Grounds) -> s
     by_atom = {one.atom: one for one in persons}
     named: dict[bytes, set[bytes]] = defaultdict(set)
     spoken_to: dict[bytes, Counter[bytes]] = defaultdict(Counter)
-    for naming in namings([each for one in persons for each in one.said], turns()):
+    named_only = [each for one in persons if not one.speaks for each in one.said]
+    for naming in namings(named_only, turns({each.chunk for each in named_only}), _first_turns(by_norm.values())):
         who = by_atom[naming.atom]
         speaker = by_norm.get(naming.speaker)
         if speaker and speaker is not who and says_own_name(naming) and _may_be(speaker, who):
@@ -117,6 +118,14 @@ def _introductions(persons: Sequence[_Person], turns: Turns, into: Grounds) -> s
             for name, _ in sorted(times.items(), key=lambda item: (-item[1], item[0]))[:2]:
                 into.ask(atom, name)
     return decided
+
+
+def _first_turns(speakers: Iterable[_Person]) -> dict[str, tuple[int, int]]:
+    """By the norms of speakers, the first place (chunk, turn) at which each speaks."""
+    return {
+        one.norm: min((each.seq, turn) for each in one.said for turn in each.turns if turn not in each.named_in)
+        for one in speakers
+    }
 
 
 def _may_be(speaker: _Person, who: _Person) -> bool:
@@ -222,10 +231,11 @@ def _by_part(one: _Person, fulls: _FullNames, lone: Collection[str], into: Groun
     """A "Wei", "Chen" or "Dr. Chen" is the one of that name in the document, if there is one.
 
     A label with a lone name is left to be asked about: who speaks is rarely called by the full name, and where somebody
-    is, it is often to tell him from the one who speaks. So is a "Mike" where Michael Brandt is called "Michael".
+    is, it is often to tell him from the one who speaks. So is a nickname of somebody who is absent, or who is called by
+    the whole given name as well.
     """
     bearers = fulls.bearers(_name(one))
-    named = not any(_nicknamed(_name(one), _name(bearer), lone) for bearer, _ in bearers)
+    named = all(_named_so(_name(one), bearer, lone) for bearer, _ in bearers)
     if bearers and named and not one.speaks and _one_person([bearer for bearer, _ in bearers]):
         bearer, reason = bearers[0]
         into.edge(one.atom, bearer.atom, reason)
@@ -241,11 +251,12 @@ def _by_title(one: _Person, persons: Sequence[_Person], into: Grounds) -> None:
         into.edge(one.atom, bearers[0].atom, TITLE)
 
 
-def _nicknamed(short: PersonName, full: PersonName, lone: Collection[str]) -> bool:
-    """Whether the name is but a nickname of one whose own name is said by itself too."""
+def _named_so(short: PersonName, bearer: _Person, lone: Collection[str]) -> bool:
+    """Whether the name is a part of the bearer's, or a nickname that can be nobody else's."""
+    full = _name(bearer)
     if not short.lone or short.lone in (*full.given.split(), full.given) or _surname_is(short.lone, full):
-        return False
-    return full.given.split()[0] in lone
+        return True
+    return bearer.speaks and full.given.split()[0] not in lone
 
 
 def _by_initials(one: _Person, fulls: _FullNames, into: Grounds) -> None:

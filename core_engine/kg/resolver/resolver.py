@@ -101,7 +101,7 @@ class Resolver:
         grounds = Grounds()
         if no is not None:
             said = resolution.said_in(db, no, self._person)
-            persons_rules(said, lambda: resolution.turns_of(db, no), grounds)
+            persons_rules(said, lambda chunks: resolution.turns_of(db, chunks), grounds)
         return grounds
 
     def _in_block(self, db: sqlite3.Connection, key: str) -> Grounds:
