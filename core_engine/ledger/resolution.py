@@ -280,6 +280,8 @@ def settled(db: sqlite3.Connection, atoms: Iterable[bytes]) -> None:
 
 MODEL = "model"
 _BY_MODEL = b"model"
+BY_ALIAS, BY_ONTOLOGY = b"aliases", b"ontology"
+"""The origins of edges that users gave by names, and that reach whatever bears them."""
 
 
 def follow_verdict(db: sqlite3.Connection, both: Pair) -> None:

@@ -14,6 +14,7 @@ from core_engine.identity import relationship_id, statement_id
 from core_engine.ledger.values import ANSWERED, CO_OCCURS, split_relationship_key, to_id
 from core_engine.types import Chunk, ChunkRow, DocumentRow, EntityRow, MentionRow, RelationshipRow, StatementRow
 
+_RARELY = 5  # times
 _ALIASES = 50  # surface forms shown per entity; the ledger keeps all
 
 
@@ -71,7 +72,12 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
 
 
 def _ranked(counts: dict[str, int], local: dict[str, bool]) -> list[str]:
-    return sorted(counts, key=lambda name: (local[name], -counts[name], -len(name), name))
+    def less(name: str) -> bool:
+        """A part of a name that is said as well, and not much more rarely: "Wei-Lin" beside "Wei-Lin Zhao"."""
+        words = set(name.split())
+        return any(words < set(other.split()) and _RARELY * counts[other] >= counts[name] for other in counts)
+
+    return sorted(counts, key=lambda name: (local[name], less(name), -counts[name], -len(name), name))
 
 
 def _labels(counts: dict[str, int]) -> tuple[str, ...]:

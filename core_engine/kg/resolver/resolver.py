@@ -32,8 +32,6 @@ _SETTLED = 500
 _DOCUMENTS = 200  # of an atom that are looked at: what 200 don't show, more won't
 _KEPT = 20_000  # atoms held while blocks are looked at
 
-_ALIASES, _NAMES = b"aliases", b"ontology"
-
 
 class Resolver:
     """Applies the rules. `stopping` says that there is no time left: it is asked between pages, and may raise."""
@@ -171,7 +169,7 @@ def _save_named(db: sqlite3.Connection, workspace: str, named: Sequence[tuple[st
     for atom, norm in corrections.aliases(db):
         for bearer in corrections.bearers(db, norm, to_blob(atom_id(workspace, "", norm))):
             by_alias.edge(atom, bearer, ALIAS)
-    resolution.save_grounds(db, [(_NAMES, by_name), (_ALIASES, by_alias)])
+    resolution.save_grounds(db, [(resolution.BY_ONTOLOGY, by_name), (resolution.BY_ALIAS, by_alias)])
 
 
 def _pages(items: Iterator, size: int) -> Iterator[list]:  # type: ignore[type-arg]
