@@ -226,7 +226,7 @@ def name_of(db: sqlite3.Connection, atom: bytes) -> str:
         "SELECT name FROM mention WHERE atom = ? GROUP BY name ORDER BY count(*) DESC, name LIMIT 1", (row[0],)
     ).fetchone()
     document = _document_name(db, to_blob(row[2])) if row[2] else ""
-    return (said[0] if said else row[1]) + (f" ({document})" if document else "")
+    return str(said[0] if said else row[1]) + (f" ({document})" if document else "")
 
 
 def _spots(db: sqlite3.Connection, entity: bytes, most: int) -> list[Spot]:

@@ -133,10 +133,8 @@ def _save(db: sqlite3.Connection, values: Mapping[str, str]) -> None:
 
 def changed_documents(db: sqlite3.Connection, seen: int) -> list[tuple[int | None, bytes]]:
     """(number, id) of documents in which something changed; the number is None where the document is gone."""
-    if not seen:
-        return [(no, identity) for no, identity in db.execute("SELECT no, id FROM document ORDER BY no")]
     rows = db.execute(
-        "SELECT DISTINCT d.no, d.id FROM unit u JOIN chunk c ON c.id = u.key JOIN document d ON d.no = c.document "
+        "SELECT d.no, d.id FROM unit u JOIN chunk c ON c.id = u.key JOIN document d ON d.no = c.document "
         "WHERE u.kind = ?1 AND u.changed > ?3 UNION "
         "SELECT d.no, u.key FROM unit u LEFT JOIN document d ON d.id = u.key WHERE u.kind = ?2 AND u.changed > ?3",
         (CHUNK, DOCUMENT, seen),

@@ -145,28 +145,33 @@ def _persons(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, into: 
     """Those of one surname: forms of one full name are one, where it can be only that one."""
     named = [(one, name) for one in atoms if kinds.of(one) == _PERSON and (name := name_of(one)) is not None]
     fulls = [(one, name) for one, name in named if name.full and not one.local]
+    _forms(fulls, into)
     for one, name in named:
-        if name.full and not one.local:
-            _fuller(one, name, fulls, into)
-        elif not name.given and not one.local and _one_person(fulls):  # "Senator Whitlock"
+        if name.full or one.local:
+            continue
+        if name.given:  # "J. T. Mercer"
+            _initials(one, name, fulls, into)
+        elif _one_person(fulls):  # "Senator Whitlock"
             for full, of_full in fulls[:1]:
                 _title(one, name, full, of_full, documents, into)
-        elif name.given and not one.local:  # "J. T. Mercer"
-            _initials(one, name, fulls, into)
     for (one, name), (other, of_other) in combinations(fulls[:_MOST_ASKED], 2):
         if not same_given(name.given, of_other.given) and _sounds_like(name.given, of_other.given):
             into.ask(one.atom, other.atom)
 
 
-def _fuller(one: Known, name: PersonName, fulls: Sequence[tuple[Known, PersonName]], into: Grounds) -> None:
-    """All whom this name fits have to fit each other: "Alex Volkov" is neither Alexander nor Alexandra if both are there."""
-    fitting = [(full, of_full) for full, of_full in fulls if full is not one and compatible(name, of_full)]
-    if _one_person(fitting):
-        for full, _ in fitting:
-            into.edge(one.atom, full.atom, FULL_NAME)
-    else:
-        for full, _ in fitting[:_LONE_ASKED]:
-            into.ask(one.atom, full.atom)
+def _forms(fulls: Sequence[tuple[Known, PersonName]], into: Grounds) -> None:
+    """All whom a name fits have to fit each other: "Alex Volkov" is neither Alexander nor Alexandra if both are there."""
+    sure = {
+        one.atom: _one_person([(other, of) for other, of in fulls if other is not one and compatible(name, of)])
+        for one, name in fulls
+    }
+    for (one, name), (other, of_other) in combinations(fulls, 2):
+        if not compatible(name, of_other):
+            continue
+        if sure[one.atom] and sure[other.atom]:
+            into.edge(one.atom, other.atom, FULL_NAME)
+        else:
+            into.ask(one.atom, other.atom)
 
 
 def _initials(one: Known, name: PersonName, fulls: Sequence[tuple[Known, PersonName]], into: Grounds) -> None:
@@ -297,10 +302,12 @@ def _words(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, into: Gr
     for one, other in combinations(atoms, 2):
         if kinds.same(one, other) and kinds.of(one) not in _VAGUE | {_PERSON}:
             some, others = set(telling_words(one.norm)), set(telling_words(other.norm))
-            if (some <= others or others <= some) and without_legal_form(one.norm)[0] != without_legal_form(other.norm)[
-                0
-            ]:
+            if (some <= others or others <= some) and not _differ_in_legal_form(one, other):
                 into.ask(one.atom, other.atom)
+
+
+def _differ_in_legal_form(one: Known, other: Known) -> bool:
+    return without_legal_form(one.norm)[0] == without_legal_form(other.norm)[0]
 
 
 def _short_name(one: Known, firms: Sequence[Known], documents: Documents, into: Grounds) -> None:
@@ -310,7 +317,11 @@ def _short_name(one: Known, firms: Sequence[Known], documents: Documents, into: 
     """
     words = telling_words(one.norm)
     beside = [
-        other for other in firms if holds(words, telling_words(other.norm)) and documents(one.no) & documents(other.no)
+        other
+        for other in firms
+        if holds(words, telling_words(other.norm))
+        and not _differ_in_legal_form(one, other)
+        and documents(one.no) & documents(other.no)
     ]
     if not beside or not _one_name(beside) or not all(shortens(one.norm, other.norm) for other in beside):
         return
