@@ -274,6 +274,27 @@ def settled(db: sqlite3.Connection, atoms: Iterable[bytes]) -> None:
     db.executemany("DELETE FROM unsettled WHERE atom = ?", [(atom,) for atom in atoms])
 
 
+def merged_by_reason(db: sqlite3.Connection) -> dict[str, int]:
+    """Pairs of names that are one for each reason, as far as both are said."""
+    rows = db.execute(
+        "SELECT reason, count(*) FROM (SELECT DISTINCT e.a, e.b, e.reason FROM merge_edge e "
+        "JOIN atom x ON x.id = e.a JOIN atom y ON y.id = e.b WHERE NOT e.undone "
+        "AND EXISTS (SELECT 1 FROM mention m WHERE m.atom = x.no) AND EXISTS (SELECT 1 FROM mention m WHERE m.atom = y.no)) "
+        "GROUP BY reason ORDER BY reason"
+    )
+    return dict(rows.fetchall())
+
+
+def names_merged(db: sqlite3.Connection) -> int:
+    """How many names that are said have become one with another: so many entities there are fewer."""
+    row = db.execute(
+        "SELECT total(names - 1) FROM (SELECT count(*) AS names FROM atom a "
+        "WHERE a.entity IN (SELECT x.entity FROM merge_edge e JOIN atom x ON x.id = e.a WHERE NOT e.undone) "
+        "AND EXISTS (SELECT 1 FROM mention m WHERE m.atom = a.no) GROUP BY a.entity)"
+    ).fetchone()
+    return int(row[0])
+
+
 # --- what a model said ------------------------------------------------------------------------------------------------
 
 MODEL = "model"

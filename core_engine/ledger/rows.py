@@ -32,20 +32,23 @@ def document_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
 def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, EntityRow]:
     """Name: the form most chunks use, the longer and then the alphabetically first of equals. Types likewise.
 
-    A form that is somebody else's in other documents ("Wei") names only who has no other ("Wei Chen").
+    A form that is somebody else's in other documents ("Wei"), or that a user gave as an alias, names only who has no
+    other ("Wei Chen").
     """
     names: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    local: dict[bytes, dict[str, bool]] = defaultdict(dict)
+    behind: dict[bytes, dict[str, bool]] = defaultdict(dict)
+    norms: dict[bytes, dict[str, str]] = defaultdict(dict)
     types: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     weights: dict[bytes, int] = defaultdict(int)
     _put_keys(db, keys)
     rows = db.execute(
-        "SELECT k.key, m.name, m.type, count(*), min(a.scope != '') FROM temp.wanted k "
+        "SELECT k.key, m.name, m.type, count(*), min(a.scope != ''), min(a.norm) FROM temp.wanted k "
         "JOIN atom a ON a.entity = k.key JOIN mention m ON m.atom = a.no GROUP BY k.key, m.name, m.type"
     )
-    for key, name, kind, count, of_document in rows:
+    for key, name, kind, count, of_document, norm in rows:
         names[key][name] += count
-        local[key][name] = bool(of_document) and local[key].get(name, True)
+        behind[key][name] = bool(of_document) and behind[key].get(name, True)
+        norms[key][name] = norm
         types[key][kind] += count
         weights[key] += count
     # Only an entity merged of several atoms can be named twice in one chunk.
@@ -55,14 +58,15 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
     )
     weights.update(merged.fetchall())
     given: dict[bytes, set[str]] = defaultdict(set)
-    for key, name in db.execute(
-        "SELECT k.key, l.name FROM temp.wanted k JOIN atom a ON a.entity = k.key JOIN alias l ON l.atom = a.id"
+    for key, name, norm in db.execute(
+        "SELECT k.key, l.name, l.norm FROM temp.wanted k JOIN atom a ON a.entity = k.key JOIN alias l ON l.atom = a.id"
     ):
         given[key].add(name)
+        behind[key].update((form, True) for form, its in norms[key].items() if its == norm)
     return {
         key: EntityRow(
             id=to_id(key),
-            name=(ranked := _ranked(of_names, local[key]))[0],
+            name=(ranked := _ranked(of_names, behind[key]))[0],
             labels=_labels(types[key]),
             aliases=tuple(sorted({*ranked[1 : _ALIASES + 1], *given[key]} - {ranked[0]})),
             weight=weights[key],
@@ -71,13 +75,13 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
     }
 
 
-def _ranked(counts: dict[str, int], local: dict[str, bool]) -> list[str]:
+def _ranked(counts: dict[str, int], behind: dict[str, bool]) -> list[str]:
     def less(name: str) -> bool:
         """A part of a name that is said as well, and not much more rarely: "Wei-Lin" beside "Wei-Lin Zhao"."""
         words = set(name.split())
         return any(words < set(other.split()) and _RARELY * counts[other] >= counts[name] for other in counts)
 
-    return sorted(counts, key=lambda name: (local[name], less(name), -counts[name], -len(name), name))
+    return sorted(counts, key=lambda name: (behind[name], less(name), -counts[name], -len(name), name))
 
 
 def _labels(counts: dict[str, int]) -> tuple[str, ...]:
