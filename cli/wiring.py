@@ -206,6 +206,8 @@ def wire(
 
     `collect`: whether Batch jobs are waited for.
     """
+    if settings.resolve == "model" and not (settings.may_ask or settings.no_model):
+        raise SettingsError("--resolve model needs a model to ask: give OPENAI_API_KEY or --base-url")
     ontology = ontology_of(settings)
     prompt = ExtractionPrompt(ontology)
     asked = asked_of(settings, prompt, ledger)
@@ -280,8 +282,6 @@ def _then_resolve(
     from core_engine.kg.resolver.asking import PairAsker
     from core_engine.resolving import ThenResolve
 
-    if not settings.may_ask:
-        raise SettingsError("--resolve model needs a model to ask: give OPENAI_API_KEY or --base-url")
     spec = resolve_spec(settings)
     number = office.ledger.write(questions.spec_no, spec)
     asker = _asker(office, settings, "resolve", number, clients)

@@ -185,7 +185,7 @@ def _mentions(db: sqlite3.Connection, chunk: int) -> tuple[MentionRow, ...]:
     return tuple(
         MentionRow(
             entity_id=to_id(entity),
-            name=parts[0][0],
+            name=max((name for name, _ in parts), key=lambda name: (len(name), name)),
             turns=tuple(sorted({turn for _, part in parts for turn in part["turns"]})),
             offsets=tuple(sorted({(turn, at) for _, part in parts for turn, at in part["offsets"]})),
             start=min((part["start"] for _, part in parts if part["start"] is not None), default=None),

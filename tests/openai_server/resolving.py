@@ -35,7 +35,8 @@ class AskedPair:
 
     @property
     def text(self) -> str:
-        return f"{self.one.name} | {self.other.name}"
+        """Both names, in the order of the alphabet: by it a fault finds the pair."""
+        return " | ".join(sorted((self.one.name, self.other.name)))
 
 
 def read_pairs(message: str) -> tuple[AskedPair, ...]:
