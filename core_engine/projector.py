@@ -332,9 +332,7 @@ class Projector:
 
     def _derive_together(self) -> None:
         began = time.monotonic()
-        self._derive_stale()
-        self.result.derived += self._deriver.together(self._ledger)
-        self._deriver.resolve(self._ledger, self._look_at_the_clock)
+        self.result.derived += derive_all(self._ledger, self._deriver, self._look_at_the_clock)
         self.result.derive_s += time.monotonic() - began
 
     # --- the graph --------------------------------------------------------------------------------------------------
@@ -513,6 +511,13 @@ def derived_pages(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Calla
         derived = [deriver.derive(stale, chunk) for stale in page if (chunk := chunks.get(stale.no))]
         if derived:
             yield ledger.write(graph.save_derived, derived)
+
+
+def derive_all(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None]) -> int:
+    """All that follows from the answers, without a store: mentions, statements, and who is who. Chunks that changed."""
+    changed = sum(derived_pages(ledger, deriver, look_at_the_clock)) + deriver.together(ledger)
+    deriver.resolve(ledger, look_at_the_clock)
+    return changed
 
 
 def _as_bytes(row: Any) -> bytes:

@@ -12,7 +12,7 @@ from core_engine.kg.resolver.asking import Asked
 from core_engine.ledger.ledger import Ledger
 from core_engine.pipeline import Ending, Works
 from core_engine.progress import Progress
-from core_engine.projector import derived_pages
+from core_engine.projector import derive_all
 
 log = logging.getLogger("kg.resolve")
 
@@ -63,10 +63,7 @@ class ThenResolve:
 
     def _derive_all(self) -> None:
         """What the projector has not come to yet: pairs are found among all names."""
-        for _ in derived_pages(self._ledger, self._deriver, self._give_way):
-            pass
-        self._deriver.together(self._ledger)
-        self._deriver.resolve(self._ledger, self._give_way)
+        derive_all(self._ledger, self._deriver, self._give_way)
 
     def _give_way(self) -> None:
         if self._stopped:
