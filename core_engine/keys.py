@@ -51,7 +51,7 @@ def pair(one: bytes, other: bytes, *documents: bytes) -> bytes:
     """What is asked about two names: whose they are, with the contents of the documents that they belong to.
 
     The words that are shown beside the names aren't in it: a new file must not ask old pairs again
-    (docs/decisions/0015-a-pair-is-asked-once.md).
+    (docs/decisions/0016-a-pair-is-asked-once.md).
     """
     return digest("pair", one.hex(), other.hex(), *(document.hex() for document in documents))
 

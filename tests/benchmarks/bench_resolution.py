@@ -10,6 +10,7 @@ one by their normal form already. `--errors` lists the pairs that were got wrong
 from __future__ import annotations
 
 import argparse
+import csv
 import random
 import sqlite3
 import tempfile
@@ -20,6 +21,8 @@ from itertools import combinations
 from pathlib import Path
 
 from core_engine.kg.normalise import normal_form
+from core_engine.kg.resolver.blocks import block_rules, keys_of
+from core_engine.ledger.resolution import Known
 from tests.benchmarks.corpus import shared
 from tests.benchmarks.running import Table, kg, surroundings
 from tests.openai_server.fixture import start
@@ -169,13 +172,39 @@ def _form(found: Found) -> str:
 
 
 def aliases() -> None:
-    """The spellings of a recogniser beside what was meant: which are merged by rules, which would be asked about."""
+    """A recogniser's spellings beside what was meant, each pair alone: by rules one, asked about, or not even that."""
     data = shared()
     path = data and data / "gold" / "asr_aliases" / "dev.tsv"
     if path is None or not path.exists():
         print("asr_aliases: not here")
         return
-    raise NotImplementedError
+    outcome: Counter[str] = Counter()
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    for row in rows:
+        outcome[_one_by(row["original"], row["corrected"])] += 1
+    table = Table(f"asr_aliases: {len(rows)} pairs, each as two names of one type in two documents")
+    for what in ("one by normal form", "merged by rules", "asked about", "not found"):
+        table.at_most(what, outcome[what] / len(rows))
+    table.show()
+
+
+def _one_by(one: str, other: str) -> str:
+    norms = [normal_form(name) for name in (one, other)]
+    if not all(norms) or norms[0] == norms[1]:
+        return "one by normal form"
+    atoms = [
+        Known(no, bytes([no]) * 16, norm, local=False, names=(name,), types=("Technology",))
+        for no, (name, norm) in enumerate(zip((one, other), norms, strict=True), 1)
+    ]
+    first, second = (set(keys_of(atom, str)) for atom in atoms)
+    asked = False
+    for key in first & second:
+        grounds = block_rules(key, atoms, str, lambda no: {no})
+        if grounds.edges:
+            return "merged by rules"
+        asked = asked or bool(grounds.candidates)
+    return "asked about" if asked else "not found"
 
 
 if __name__ == "__main__":
