@@ -384,7 +384,7 @@ def _write_report(folder: Path, report: dict[str, Any]) -> None:
 def _ask_consent(settings: Settings, ledger: Ledger) -> None:
     """The first time that a workspace's text is about to leave this machine, a terminal is asked."""
     remote = []
-    if settings.extractor_used == "openai":
+    if settings.extractor_used == "openai" or settings.resolve_used == "model":
         remote.append(settings.base_url or "https://api.openai.com/v1")
     if settings.embedder_used == "openai":
         remote.append(settings.embedding_base_url or settings.base_url or "https://api.openai.com/v1")

@@ -229,9 +229,14 @@ def _lone_names(atoms: Sequence[Known], kinds: _Kinds, documents: Documents, int
 
 def _sounds_like(one: str, other: str) -> bool:
     """Near enough to be asked about: no reason to merge."""
+    return sound(one) == sound(other) or _near(one, other, 66)
+
+
+def _near(one: str, other: str, least: int = 50) -> bool:
+    """Whether so many per cent of the letters are shared, in order."""
     from rapidfuzz import fuzz  # noqa: PLC0415  a tenth of a second, for who has names to compare
 
-    return sound(one) == sound(other) or fuzz.ratio(one, other) >= 66
+    return fuzz.ratio(one, other) >= least
 
 
 # --- things ----------------------------------------------------------------------------------------------------------
@@ -281,7 +286,7 @@ def _sounds(atoms: Sequence[Known], kinds: _Kinds, _: Documents, into: Grounds) 
     if len(atoms) > _MOST_ASKED:
         return
     for one, other in combinations(atoms, 2):
-        if not kinds.same(one, other) or compact(one.norm) == compact(other.norm):
+        if not kinds.same(one, other) or compact(one.norm) == compact(other.norm) or not _near(one.norm, other.norm):
             continue
         if kinds.of(one) != _PERSON or _both_full(one, other):
             into.ask(one.atom, other.atom)
