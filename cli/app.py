@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("cli.reports", "List the runs of a workspace."),
     "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),
     "search": ("cli.look", "Find chunks and entities by words."),
+    "entities": ("cli.entities", "Look at who is who, and correct it."),
     "export": ("cli.look", "Write the whole graph to a file."),
     "dead-letters": ("cli.mend", "List what failed for good, and why."),
     "retry": ("cli.process", "Ask again about what failed."),

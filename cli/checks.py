@@ -124,6 +124,8 @@ def _models(settings: Settings) -> Iterator[Check]:
         ("extraction", "extract", settings.extractor_used == "openai"),
         ("embedding", "embed", settings.embedder_used == "openai"),
     ]
+    if _asks_another_model_about_names(settings):
+        stages.append(("pairs of names", "resolve", True))
     for name, stage, used in stages:
         if not used:
             other = "rules" if stage == "extract" else settings.embedder_used
@@ -135,6 +137,15 @@ def _models(settings: Settings) -> Iterator[Check]:
             yield _problem(name, error)
         if known := _formats(settings, stage):
             yield Check(f"{name} replies", NOTE, known)
+
+
+_NAMED_BY = {"extract": "--model", "embed": "--embedding-model", "resolve": "resolve in [models] of kg.toml"}
+
+
+def _asks_another_model_about_names(settings: Settings) -> bool:
+    """Where it is the one that extracts, that one's checks will do."""
+    extracts = settings.model if settings.extractor_used == "openai" else None
+    return settings.resolve_used == "model" and settings.model_of("resolve") != extracts
 
 
 async def _model(settings: Settings, name: str, stage: str) -> Check:
@@ -163,7 +174,7 @@ async def _model(settings: Settings, name: str, stage: str) -> Check:
             name,
             PROBLEM,
             f"{endpoint.label} does not list {endpoint.model!r}; it lists {some}",
-            f"name one with --{'model' if stage == 'extract' else 'embedding-model'}",
+            f"name one with {_NAMED_BY[stage]}",
         )
     return Check(name, OK, f"{endpoint.label} answers and lists {endpoint.model}")
 
@@ -193,6 +204,8 @@ def _prices(settings: Settings) -> Iterator[Check]:
         ("extract", settings.model, settings.extractor_used),
         ("embed", settings.embedding_model, settings.embedder_used),
     ]
+    if _asks_another_model_about_names(settings):
+        stages.append(("resolve", settings.model_of("resolve"), "openai"))
     for stage, model, used in stages:
         if used != "openai":
             continue

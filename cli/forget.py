@@ -17,16 +17,19 @@ from cli import options, scrub, show
 from cli.keep import files_of
 from cli.logs import to_stderr
 from cli.mend import vector_size_of
+from cli.wiring import ontology_of
 from cli.workspace import as_last_embedded, existing, settings_of
 from core_engine import forgetting
 from core_engine.errors import KGError, LedgerError, SettingsError
 from core_engine.forgetting import Erased, Named, Speaking
+from core_engine.kg.deriving import AnswerDeriver
 from core_engine.kg.extractor import parse_stored_replies
 from core_engine.kg.normalise import normal_form
 from core_engine.ledger import batches, forgotten, keeping, overview, questions, stores
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.lock import RunLock
 from core_engine.ledger.looking import looking
+from core_engine.projector import derive_all
 from core_engine.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -131,8 +134,10 @@ def _forget(
     else:
         # Erased already, or on the way when it was stopped: the rest is done (again).
         done.erased.words |= {target, str(_absolute(target))}
-    _follow(settings, ledger, done)
+    # Which names nobody says any more is known when all is derived; the stores follow both.
+    derive_all(ledger, AnswerDeriver(settings.workspace, ontology_of(settings)), _unhurried)
     ledger.write(forgetting.erase_names)
+    _follow(settings, ledger, done)
     if pattern := scrub.pattern_of(done.erased.words):
         ledger.write(scrub.scrub_ledger, pattern)
         with ledger.reading() as db:
@@ -209,6 +214,10 @@ def _recall(ledger: Ledger, target: str, within: str | None, *, json: bool) -> N
         show.json_out({"recalled": count})
     else:
         show.out("the next `kg process` reads it again")
+
+
+def _unhurried() -> None:
+    """An erasure takes its time."""
 
 
 # --- the stores ------------------------------------------------------------------------------------------------------

@@ -116,6 +116,10 @@ KeepUnsupported = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+Resolve = Annotated[
+    str | None,
+    typer.Option("--resolve", help="Merge names: auto, none, rules or model. [auto]", rich_help_panel=_MODEL),
+]
 Prices = Annotated[str | None, typer.Option("--prices", help="prices.toml of your own.", rich_help_panel=_MODEL)]
 
 GraphStore = Annotated[

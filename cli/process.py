@@ -88,6 +88,7 @@ def process(
     reasoning_effort: options.ReasoningEffort = None,
     timeout: options.Timeout = None,
     retries: options.Retries = None,
+    resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
     prices: options.Prices = None,
@@ -141,6 +142,7 @@ def retry(
     embedding_base_url: options.EmbeddingBaseUrl = None,
     timeout: options.Timeout = None,
     retries: options.Retries = None,
+    resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
     graph_store: options.GraphStore = None,
@@ -349,7 +351,7 @@ def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
 def _report(
     settings: Settings, ledger: Ledger, parts: Parts, outcome: Outcome, names: dict[str, str]
 ) -> dict[str, Any]:
-    models = {"extract": settings.model, "embed": settings.embedding_model}
+    models = {"extract": settings.model, "embed": settings.embedding_model, "resolve": settings.model_of("resolve")}
     used = {client.endpoint.model for client in parts.clients}
     about = Surroundings(
         workspace=settings.workspace,
@@ -384,7 +386,7 @@ def _write_report(folder: Path, report: dict[str, Any]) -> None:
 def _ask_consent(settings: Settings, ledger: Ledger) -> None:
     """The first time that a workspace's text is about to leave this machine, a terminal is asked."""
     remote = []
-    if settings.extractor_used == "openai":
+    if settings.extractor_used == "openai" or settings.resolve_used == "model":
         remote.append(settings.base_url or "https://api.openai.com/v1")
     if settings.embedder_used == "openai":
         remote.append(settings.embedding_base_url or settings.base_url or "https://api.openai.com/v1")

@@ -86,7 +86,8 @@ def ontology_of(settings: Settings) -> Ontology:
 
 
 def prices_of(settings: Settings) -> Prices:
-    endpoints = {"extract": settings.base_url or "", "embed": settings.embedding_base_url or settings.base_url or ""}
+    chat = settings.base_url or ""
+    endpoints = {"extract": chat, "resolve": chat, "embed": settings.embedding_base_url or chat}
     return Prices(
         Path(settings.prices) if settings.prices else None, endpoints={k: v for k, v in endpoints.items() if v}
     )
@@ -137,22 +138,28 @@ def vector_store_of(settings: Settings, dimensions: int | None) -> VectorStore |
 def specs_of(settings: Settings, prompt: ExtractionPrompt) -> tuple[Spec, Spec | None]:
     """What is asked besides the chunks: of the extractor, and of the embedder if it is a model."""
     if settings.extractor_used == "openai":
-        extract = Spec(
-            "extract",
-            {
-                "prompt": prompt.version,
-                "model": settings.model,
-                "temperature": settings.temperature,
-                "reasoning_effort": settings.reasoning_effort,
-                "seed": settings.seed,
-            },
-            prompt.spec_text,
-        )
+        extract = Spec("extract", {"prompt": prompt.version, **_chat_settings(settings, "extract")}, prompt.spec_text)
     else:
         extract = Spec("rules", {"version": RULES_VERSION})
     if settings.embedder_used != "openai":
         return extract, None
     return extract, Spec("embed", {"model": settings.embedding_model, "dimensions": settings.dimensions})
+
+
+def resolve_spec(settings: Settings) -> Spec:
+    """What is asked besides the pair of names."""
+    from core_engine.kg.resolver.question import VERSION, system_prompt
+
+    return Spec("resolve", {"prompt": VERSION, **_chat_settings(settings, "resolve")}, system_prompt())
+
+
+def _chat_settings(settings: Settings, stage: str) -> dict[str, str | int | float | None]:
+    return {
+        "model": settings.model_of(stage),
+        "temperature": settings.temperature,
+        "reasoning_effort": settings.reasoning_effort,
+        "seed": settings.seed,
+    }
 
 
 def asked_of(settings: Settings, prompt: ExtractionPrompt, ledger: Ledger) -> Asked:
@@ -172,7 +179,7 @@ def endpoint_of(settings: Settings, stage: str) -> Endpoint:
     embed = stage == "embed"
     return Endpoint(
         base_url=(settings.embedding_base_url if embed else None) or settings.base_url,
-        model=settings.embedding_model if embed else settings.model,
+        model=settings.embedding_model if embed else settings.model_of(stage),
         key=(settings.embedding_api_key if embed else None) or settings.api_key or "",
         headers=settings.headers,
         temperature=settings.temperature,
@@ -199,6 +206,8 @@ def wire(
 
     `collect`: whether Batch jobs are waited for.
     """
+    if settings.resolve == "model" and not (settings.may_ask or settings.no_model):
+        raise SettingsError("--resolve model needs a model to ask: give OPENAI_API_KEY or --base-url")
     ontology = ontology_of(settings)
     prompt = ExtractionPrompt(ontology)
     asked = asked_of(settings, prompt, ledger)
@@ -211,11 +220,12 @@ def wire(
     projector = _follower(settings, plan, ledger, dimensions)
     clients: list[Client] = []
     office = budget = None
-    if extract_spec.kind == "extract" or embed_spec:
+    if extract_spec.kind == "extract" or embed_spec or settings.resolve_used == "model":
         from core_engine.llm.asker import Office
         from core_engine.llm.purse import Purse
 
-        budget = budget_of(settings, prices, run, extract_spec, embed_spec)
+        resolve = resolve_spec(settings) if settings.resolve_used == "model" else None
+        budget = budget_of(settings, prices, run, extract_spec, embed_spec, resolve)
         office = Office(
             ledger=ledger,
             run=run,
@@ -256,6 +266,8 @@ def wire(
         if office is None or budget is None:
             raise SettingsError("--batch-api needs a model to ask: give OPENAI_API_KEY or --base-url")
         pipeline = _batch_run(settings, plan, source, asked, office, clients, prompt, budget, collect=collect)
+    if office and settings.resolve_used == "model":
+        pipeline = _then_resolve(settings, pipeline, office, ontology, clients)
     names = {
         "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
@@ -263,10 +275,32 @@ def wire(
     return Parts(ledger, pipeline, projector, limiter, prices, progress, clients, asked, names, forecast, budget)
 
 
-def budget_of(settings: Settings, prices: Prices, run: str, extract: Spec | None, embed: Spec | None) -> RunBudget:
+def _then_resolve(
+    settings: Settings, pipeline: Works, office: Office, ontology: Ontology, clients: list[Client]
+) -> Works:
+    """The work with questions about names behind it."""
+    from core_engine.kg.resolver.asking import PairAsker
+    from core_engine.resolving import ThenResolve
+
+    spec = resolve_spec(settings)
+    number = office.ledger.write(questions.spec_no, spec)
+    asker = _asker(office, settings, "resolve", number, clients)
+    deriver = AnswerDeriver(settings.workspace, ontology, settings.resolve_applied)
+    pairs = PairAsker(office.ledger, asker, office.run, number, spec.hash, office.progress)
+    return ThenResolve(pipeline, office.ledger, deriver, pairs, office.progress)
+
+
+def budget_of(
+    settings: Settings,
+    prices: Prices,
+    run: str,
+    extract: Spec | None,
+    embed: Spec | None,
+    resolve: Spec | None = None,
+) -> RunBudget:
     """What a run may spend, by all caps that hold for it. Close it when the run is over."""
     caps = caps_of(settings.budget, settings.workspace, settings.persona, max_cost=settings.max_cost)
-    _check_prices(caps, prices, settings, extract, embed)
+    _check_prices(caps, prices, settings, extract, embed, resolve)
     account = Account(Path(settings.home), settings.workspace, settings.persona, run)
     return RunBudget(caps=caps, account=account)
 
@@ -323,13 +357,16 @@ def _batch_run(
     )
 
 
-def _check_prices(caps: Caps, prices: Prices, settings: Settings, extract: Spec | None, embed: Spec | None) -> None:
+def _check_prices(
+    caps: Caps, prices: Prices, settings: Settings, extract: Spec | None, embed: Spec | None, resolve: Spec | None
+) -> None:
     """No cap in dollars can hold a call whose price nobody knows."""
     cap = caps.in_dollars
     if cap is None:
         return
     used = [(settings.model, "extract")] if extract and extract.kind == "extract" else []
     used += [(settings.embedding_model, "embed")] if embed else []
+    used += [(settings.model_of("resolve"), "resolve")] if resolve else []
     for model, stage in used:
         if prices.price(model, Usage(prompt=1), stage) is None:
             raise SettingsError(f"{cap.origin}: the price of {model!r} is not known: give it in a file with --prices")
@@ -362,15 +399,23 @@ def forecast_of(
 
 
 def projector_of(
-    settings: Settings, dimensions: int | None, ledger: LedgerBase, *, deferred: bool = False
+    settings: Settings,
+    dimensions: int | None,
+    ledger: LedgerBase,
+    *,
+    deferred: bool = False,
+    resolve: str | None = None,
 ) -> Projector:
-    """The projector with the stores that the settings name; where their writes are deferred, with none."""
+    """The projector with the stores that the settings name; where their writes are deferred, with none.
+
+    `resolve`: how far names are merged; None: as in the workspace's last run.
+    """
     from core_engine.embeddings.bm25 import Bm25Encoder
 
     return Projector(
         ledger,
         settings.workspace,
-        AnswerDeriver(settings.workspace, ontology_of(settings), keep_unsupported=settings.keep_unsupported),
+        AnswerDeriver(settings.workspace, ontology_of(settings), resolve, keep_unsupported=settings.keep_unsupported),
         None if deferred else graph_store_of(settings),
         None if deferred else vector_store_of(settings, dimensions),
         Bm25Encoder(),
@@ -385,14 +430,15 @@ def _follower(settings: Settings, plan: Plan, ledger: Ledger, dimensions: int | 
     if settings.projector == "auto":
         apart = settings.asks_models and _weigh(plan.paths, ledger) >= _MUCH
     lock = settings.folder / "projector.lock"
+    make = partial(projector_of, settings, dimensions, deferred=settings.defer_writes, resolve=settings.resolve_applied)
     if apart:
         from core_engine.apart import ProjectorApart
 
-        return ProjectorApart(ledger, partial(projector_of, settings, dimensions, deferred=settings.defer_writes), lock)
+        return ProjectorApart(ledger, make, lock)
     if lock.exists():
         with held(lock):  # the process of a run that was killed is just ending
             pass
-    return projector_of(settings, dimensions, ledger, deferred=settings.defer_writes)
+    return make(ledger)
 
 
 def _weigh(paths: Sequence[str], ledger: Ledger) -> int:
@@ -433,6 +479,8 @@ def _asker(
     from core_engine.llm.client import Client
     from core_engine.llm.tokens import CompletionModel, TokenCounter
 
+    # A verdict is three words, an extraction several lines.
+    completions = {"extract": CompletionModel(), "resolve": CompletionModel(per_chunk=10, most_per_chunk=60)}
     endpoint = replace(endpoint_of(settings, stage), vector_size=vector_size)
     client = Client(endpoint, _capabilities(office.ledger, endpoint))
     client.cache_keys = settings.max_concurrent  # a worker sends about as many requests a minute as a key should
@@ -443,7 +491,7 @@ def _asker(
         client,
         spec,
         TokenCounter(endpoint.model),
-        CompletionModel() if stage == "extract" else None,
+        completions.get(stage),
     )
 
 

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 
 import orjson
 
@@ -21,6 +20,7 @@ from core_engine.kg.grounding import Words
 from core_engine.kg.normalise import normal_form
 from core_engine.kg.redaction import answer_for, masked, parts_of, pattern_of, redacted
 from core_engine.kg.reply import without, without_names
+from core_engine.kg.resolver.erasing import erase_atoms
 from core_engine.kg.rules.extractor import scan
 from core_engine.kg.scope import is_role_label
 from core_engine.ledger import documents, forgotten, graph
@@ -221,6 +221,7 @@ def erase_speaker(db: sqlite3.Connection, name: str, speaking: Sequence[Speaking
         replaced.setdefault(keys.content(chunk), []).append((chunk, after))
         erased.to_embed += _replace(db, no, after, now)
     graph.drop_chunks(db, gone, now)
+    db.execute("DELETE FROM alias WHERE norm = ?", (norm,))
     touched = _rekey(db, replaced)
     everyone = pattern_of({name, *(alias for some in aliases.values() for alias in some)})
     _mask_documents(db, None if label else everyone, spoken, now, everywhere=everywhere)
@@ -307,8 +308,8 @@ def _mask_documents(
 
 
 def _orphans(db: sqlite3.Connection) -> dict[int, bytes | None]:
-    """Questions that no chunk could ask now, whatever the model: their texts are gone."""
-    specs = db.execute("SELECT hash, kind FROM spec").fetchall()
+    """Questions that no chunk could ask now, whatever the model: their texts are gone. Those about pairs of names stay."""
+    specs = db.execute("SELECT hash, kind FROM spec WHERE kind != 'resolve'").fetchall()
     db.execute("CREATE TEMP TABLE IF NOT EXISTS askable (key BLOB PRIMARY KEY) WITHOUT ROWID")
     db.execute("DELETE FROM temp.askable")
     for content, words in db.execute("SELECT content, words FROM chunk"):
@@ -316,7 +317,7 @@ def _orphans(db: sqlite3.Connection) -> dict[int, bytes | None]:
         db.executemany("INSERT OR IGNORE INTO temp.askable VALUES (?)", some)
     rows = db.execute(
         "SELECT q.no, s.kind, q.answer FROM question q JOIN spec s ON s.no = q.spec "
-        "WHERE q.key NOT IN (SELECT key FROM temp.askable)"
+        "WHERE s.kind != 'resolve' AND q.key NOT IN (SELECT key FROM temp.askable)"
     )
     return {no: None if kind == "embed" else answer for no, kind, answer in rows}
 
@@ -422,23 +423,6 @@ def _names_in(answer: bytes) -> Iterator[str]:
 def erase_names(db: sqlite3.Connection) -> int:
     """Delete the names that no chunk mentions any more; how many. What others merged through them stays merged."""
     lone = [row[0] for row in db.execute("SELECT id FROM atom WHERE no NOT IN (SELECT atom FROM mention)")]
-    for identity in lone:
-        _bridge(db, identity)
+    erase_atoms(db, lone)
     db.executemany("DELETE FROM atom WHERE id = ?", [(identity,) for identity in lone])
     return len(lone)
-
-
-def _bridge(db: sqlite3.Connection, atom: bytes) -> None:
-    edges = db.execute("SELECT a, b, reason FROM merge_edge WHERE a = ?1 OR b = ?1", (atom,)).fetchall()
-    if not edges:
-        return
-    live = db.execute(
-        "SELECT CASE WHEN a = ?1 THEN b ELSE a END, reason FROM merge_edge WHERE (a = ?1 OR b = ?1) AND NOT undone "
-        "ORDER BY 1",
-        (atom,),
-    ).fetchall()
-    for (one, reason), (other, _) in pairwise(live):
-        graph.merge(db, to_id(one), to_id(other), reason)
-    for a, b, reason in edges:
-        graph.merge(db, to_id(a), to_id(b), reason, undone=True)
-    db.execute("DELETE FROM merge_edge WHERE a = ?1 OR b = ?1", (atom,))

@@ -12,7 +12,10 @@ from core_engine.types import Chunk
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """All that is asked besides the chunk: prompt, ontology, model and its settings. `kind`: extract | embed."""
+    """All that is asked besides the chunk or the pair: prompt, ontology, model and its settings.
+
+    `kind`: extract | embed | resolve, or rules, where nothing is asked.
+    """
 
     kind: str
     description: dict[str, str | int | float | None]
@@ -42,6 +45,15 @@ def _who(speaker: str | None) -> str:
 def words(chunk: Chunk) -> bytes:
     """What an embedding is asked about: the cleaned text with speakers."""
     return digest("words", chunk.text)
+
+
+def pair(one: bytes, other: bytes, *documents: bytes) -> bytes:
+    """What is asked about two names: whose they are, with the contents of the documents that they belong to.
+
+    The words that are shown beside the names aren't in it: a new file must not ask old pairs again
+    (docs/decisions/0016-a-pair-is-asked-once.md).
+    """
+    return digest("pair", one.hex(), other.hex(), *(document.hex() for document in documents))
 
 
 NO_WORDS = digest("words", "")

@@ -43,6 +43,8 @@ class Progress:
     reasked: int = 0
     left_open: Counter[str] = field(default_factory=Counter)  # questions that passing failures left open, by reason
     buried: int = 0  # new dead letters
+    pairs_asked: int = 0  # of names, about which a model was asked whether they are one
+    pairs_left: int = 0  # more than a run asks about
     waiting: str = ""  # for which Batch jobs, in words
     jobs_pending: int = 0
     first_request_at: float | None = None

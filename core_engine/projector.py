@@ -14,7 +14,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -69,6 +69,9 @@ class Deriver(Protocol):
 
     def together(self, ledger: LedgerBase) -> int:
         """Derive the rules' answers, which depend on the whole workspace; the number of chunks that changed."""
+
+    def resolve(self, ledger: LedgerBase, look_at_the_clock: Callable[[], None]) -> None:
+        """Find which names are one, once all is derived. `look_at_the_clock` raises where no time is left."""
 
 
 class _OutOfTime(Exception):
@@ -323,24 +326,13 @@ class Projector:
 
     def _derive_stale(self) -> None:
         began = time.monotonic()
-        last = 0
-        while True:
-            self._look_at_the_clock()
-            with self._ledger.reading() as db:
-                page = graph.stale_chunks(db, last, _STALE_PAGE)
-                chunks = load_chunks(db, [stale.no for stale in page])
-            if not page:
-                break
-            last = page[-1].no
-            derived = [self._deriver.derive(stale, chunk) for stale in page if (chunk := chunks.get(stale.no))]
-            if derived:
-                self.result.derived += self._ledger.write(graph.save_derived, derived)
+        for changed in derived_pages(self._ledger, self._deriver, self._look_at_the_clock):
+            self.result.derived += changed
         self.result.derive_s += time.monotonic() - began
 
     def _derive_together(self) -> None:
         began = time.monotonic()
-        self._derive_stale()
-        self.result.derived += self._deriver.together(self._ledger)
+        self.result.derived += derive_all(self._ledger, self._deriver, self._look_at_the_clock)
         self.result.derive_s += time.monotonic() - began
 
     # --- the graph --------------------------------------------------------------------------------------------------
@@ -503,6 +495,29 @@ class Projector:
                 self.result.points = await self._vector_store.count()
         except StoreError as error:
             self.result.errors.append(str(error))
+
+
+def derived_pages(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None]) -> Iterator[int]:
+    """Derive what models have answered and nobody looked at yet, page by page: the number of chunks that changed."""
+    last = 0
+    while True:
+        look_at_the_clock()
+        with ledger.reading() as db:
+            page = graph.stale_chunks(db, last, _STALE_PAGE)
+            chunks = load_chunks(db, [stale.no for stale in page])
+        if not page:
+            return
+        last = page[-1].no
+        derived = [deriver.derive(stale, chunk) for stale in page if (chunk := chunks.get(stale.no))]
+        if derived:
+            yield ledger.write(graph.save_derived, derived)
+
+
+def derive_all(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None]) -> int:
+    """All that follows from the answers, without a store: mentions, statements, and who is who. Chunks that changed."""
+    changed = sum(derived_pages(ledger, deriver, look_at_the_clock)) + deriver.together(ledger)
+    deriver.resolve(ledger, look_at_the_clock)
+    return changed
 
 
 def _as_bytes(row: Any) -> bytes:

@@ -61,6 +61,8 @@ class Settings:
     batch_poll: float = _option(60.0)
     timeout: float = _option(120.0)
     retries: int = _option(6)
+    resolve: str = _option("auto", choices=("auto", "none", "rules", "model"))
+    models: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     ontology: str | None = _option(None)
     keep_unsupported: bool = _option(False)
     prices: str | None = _option(None)
@@ -102,6 +104,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise SettingsError(f"{flag(name)} must be between {least:g} and {most:g}, and is {value:g}")
+        if unknown := self.models.keys() - _STAGES:
+            raise SettingsError(f"models.{min(unknown)}: choose one of {', '.join(sorted(_STAGES))}")
         for name, schemes in _URLS:
             _check_url(flag(name), getattr(self, name), schemes)
 
@@ -141,6 +145,27 @@ class Settings:
         if self.embedder_used == "none":
             return "none"
         return "qdrant" if self.qdrant_url else "embedded"
+
+    @property
+    def resolve_used(self) -> str:
+        """None | rules | model: whether names are merged, and whether a model is asked about the doubtful ones."""
+        if self.resolve != "auto":
+            return "rules" if self.no_model and self.resolve == "model" else self.resolve
+        return "model" if self.extractor_used == "openai" else "rules"
+
+    @property
+    def resolve_applied(self) -> str:
+        """As `resolve_used`, but what a model has answered before counts also where none is asked today."""
+        return self.resolve_used if self.resolve != "auto" else "model"
+
+    @property
+    def may_ask(self) -> bool:
+        """There is somewhere to send a chat request to."""
+        return bool(self.api_key or self.base_url)
+
+    def model_of(self, stage: str) -> str:
+        """The chat model of a stage: extract | resolve."""
+        return self.models.get(stage, self.model)
 
     @property
     def asks_models(self) -> bool:
@@ -185,6 +210,8 @@ class Settings:
             shown[item.name] = value
         return shown
 
+
+_STAGES = {"resolve"}  # that may have another chat model than --model
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_concurrent", 1, 1000),

@@ -199,7 +199,7 @@ class LLMCall:
 
     id: str
     run_id: str
-    stage: str  # extract | embed
+    stage: str  # extract | embed | resolve
     model: str
     endpoint: str
     questions: int

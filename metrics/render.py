@@ -84,6 +84,8 @@ def _graph(report: Report) -> str:
     if relationships is not None:
         text += f", {relationships:,} relationships ({graph['relationships_new']:,} new)"
     text += f", {graph['mentions']:,} mentions, {report['vectors']['points']:,} points"
+    if merged := graph.get("names_merged"):
+        text += f"; {merged:,} names merged with others"
     if dropped := sum(graph["dropped_by_reason"].values()):
         text += f"; {dropped:,} findings dropped by the checks"
     return text
@@ -163,6 +165,8 @@ def _problems(report: Report) -> list[str]:
             f"  {jobs} pending: {batch['pending_requests']:,} requests, at most {money(batch['pending_at_most'])}: "
             "`kg process --batch-api` collects them, `kg batches` lists them"
         )
+    if left := report.get("resolve", {}).get("pairs_left"):
+        lines.append(f"  {left:,} pairs of names are left for the next run to ask about")
     if report["left_open"]:
         said = ", ".join(f"{count:,} {reason}" for reason, count in report["left_open"].items())
         lines.append(f"  left open for the next run: {said}")

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from core_engine.ledger import batches, documents, overview, questions
+from core_engine.ledger import batches, documents, overview, pairs, questions
+from core_engine.ledger.resolution import merged_by_reason, names_merged
 from core_engine.ledger.values import DEAD
 from core_engine.limits.history import History
 from core_engine.limits.rate_limiter import BucketState
@@ -30,7 +31,8 @@ from metrics.percentiles import summary
 SCHEMA = "kg.report/1"
 _DEAD_LETTERS_SHOWN = 1000
 _MOST_TROUBLES = 1000
-_BUYS = ("extract", "embed")
+_CHAT = ("extract", "resolve")
+_BUYS = ("extract", "embed", "resolve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "budget": {"caps": list(about.budget), "refused": about.refused},
         "estimate": _estimate(about.forecast, calls, cost, whole=progress.planned and not chunks["pending"]),
         "latency_s": {
-            "chat": summary([c.duration_s for c in calls if c.stage == "extract" and c.answered and not c.batch]),
+            "chat": summary([c.duration_s for c in calls if c.stage in _CHAT and c.answered and not c.batch]),
             "embedding": summary([c.duration_s for c in calls if c.stage == "embed" and c.answered and not c.batch]),
             "wait_for_limit": summary([c.wait_s for c in calls]),
         },
@@ -135,6 +137,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "stepped_down": dict(about.stepped_down),
         "stages": _stages(calls, progress, projection),
         "graph": _graph(db, projection),
+        "resolve": _resolve(db, progress),
         "vectors": {
             "points": projection.points or 0,
             "new": projection.vectors.new.get("points", 0),
@@ -198,7 +201,7 @@ def _chunks(db: sqlite3.Connection, outcome: Outcome, progress: Progress, projec
 def _call_counts(calls: Sequence[_Call], progress: Progress) -> dict[str, Any]:
     failed = sum(not c.answered for c in calls)
     return {
-        "chat": sum(c.stage == "extract" for c in calls),
+        "chat": sum(c.stage in _CHAT for c in calls),
         "embedding": sum(c.stage == "embed" for c in calls),
         "failed": failed,
         "retried": sum(c.purpose == "again" for c in calls),
@@ -209,7 +212,7 @@ def _call_counts(calls: Sequence[_Call], progress: Progress) -> dict[str, Any]:
 
 
 def _replies(calls: Sequence[_Call]) -> dict[str, Any]:
-    verdicts = [c.verdict for c in calls if c.stage == "extract" and c.answered]
+    verdicts = [c.verdict for c in calls if c.stage in _CHAT and c.answered]
     invalid = Counter(v for v in verdicts if v and not v.startswith(("repaired", "partial")))
     return {
         "valid": sum(not v for v in verdicts),
@@ -220,7 +223,7 @@ def _replies(calls: Sequence[_Call]) -> dict[str, Any]:
 
 
 def _tokens(calls: Sequence[_Call]) -> dict[str, int]:
-    chat = sum((c.usage for c in calls if c.stage == "extract"), Usage())
+    chat = sum((c.usage for c in calls if c.stage in _CHAT), Usage())
     embedding = sum((c.usage for c in calls if c.stage == "embed"), Usage())
     reasked = sum((c.usage for c in calls if c.purpose == "reask"), Usage())
     return {
@@ -243,8 +246,9 @@ def _cost(
     bought = max(chunks["total"] - chunks["reused"], 0)
     return {
         "total": _money(total),
-        "chat": _money(spent["extract"]),
+        "chat": _money(spent["extract"] + spent["resolve"]),
         "embedding": _money(spent["embed"]),
+        "resolve": _money(spent["resolve"]),
         "per_chunk": _money(total / bought) if bought else 0,
         "per_document": _money(total / progress.documents["seen"]) if progress.documents["seen"] else 0,
         "wasted": _money(sum((c.cost or Decimal(0) for c in calls if c.useless), Decimal(0))),
@@ -276,7 +280,7 @@ def _batch(db: sqlite3.Connection, run: str, calls: Sequence[_Call]) -> dict[str
 def _cost_a_question(db: sqlite3.Connection) -> Decimal:
     """What the answers to one chunk cost on average in this workspace: the worth of one that is reused."""
     total = Decimal(0)
-    for stage in _BUYS:
+    for stage in ("extract", "embed"):
         rows = db.execute(
             "SELECT total(CAST(cost AS REAL)), total(json_array_length(questions)) FROM call "
             "WHERE stage = ? AND status = 'answered' AND cost IS NOT NULL",
@@ -353,10 +357,17 @@ def _stages(calls: Sequence[_Call], progress: Progress, projection: Projection) 
         "plan": _stage(progress.plan_s, progress.documents["seen"], 0),
         "extract": of_calls("extract"),
         "embed": of_calls("embed"),
-        "resolve": _stage(projection.derive_s, projection.derived, 0),
+        "resolve": _resolve_stage(calls, projection),
         "write_graph": _written(projection.graph),
         "write_vectors": _written(projection.vectors),
     }
+
+
+def _resolve_stage(calls: Sequence[_Call], projection: Projection) -> dict[str, Any]:
+    """Checking what was found, and finding who is who: our own work, and the questions about pairs of names."""
+    asked = [c for c in calls if c.stage == "resolve"]
+    seconds = projection.derive_s + sum(c.duration_s for c in asked)
+    return _stage(seconds, projection.derived + len(asked), sum(not c.answered for c in asked))
 
 
 def _stage(seconds: float, calls: int, failed: int) -> dict[str, Any]:
@@ -402,6 +413,19 @@ def _graph(db: sqlite3.Connection, projection: Projection) -> dict[str, Any]:
         "units_deleted": sum(written.deleted.values()),
         "dropped_by_reason": dict(sorted(dropped.items())),
         "grounding": grounding(db),
+        "names_merged": names_merged(db),
+        "merged_by_reason": merged_by_reason(db),
+    }
+
+
+def _resolve(db: sqlite3.Connection, progress: Progress) -> dict[str, Any]:
+    """Pairs of names that rules can't tell: asked about in this run, left to the next, and what is known of all."""
+    said: Counter[str] = Counter(dict(db.execute("SELECT verdict, count(*) FROM pair GROUP BY verdict").fetchall()))
+    return {
+        "pairs_asked": progress.pairs_asked,
+        "pairs_left": progress.pairs_left,
+        **{verdict: said[verdict] for verdict in pairs.VERDICTS},
+        "unanswered": pairs.unanswered(db),
     }
 
 

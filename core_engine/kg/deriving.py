@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
 from core_engine.kg.derive import derive
 from core_engine.kg.derived_rows import as_rows
 from core_engine.kg.ontology import Ontology
+from core_engine.kg.resolver.resolver import Resolver
 from core_engine.kg.rules.extractor import READING_VERSION, RULES_VERSION
 from core_engine.kg.ruling import RuledWorkspace
 from core_engine.ledger import facts, graph
@@ -27,15 +28,19 @@ _NOTHING = "0:0"
 
 
 class AnswerDeriver:
-    """Derives what chunks say from their current answers.
+    """Derives what chunks say from their current answers, and resolves who is who.
 
     `keep_unsupported`: also what a model said and the words don't bear out. It is applied here, after the reply, so
-    that changing one's mind is free.
+    that changing one's mind is free. `resolve`: none, rules or model (rules, and what a model has answered); None: as
+    in the workspace's last run.
     """
 
-    def __init__(self, workspace: str, ontology: Ontology, *, keep_unsupported: bool = False) -> None:
+    def __init__(
+        self, workspace: str, ontology: Ontology, resolve: str | None = None, *, keep_unsupported: bool = False
+    ) -> None:
         self._workspace = workspace
         self._ontology = ontology
+        self._resolve = resolve
         self._keep_unsupported = keep_unsupported
         self.warnings: list[str] = []
 
@@ -52,6 +57,10 @@ class AnswerDeriver:
         if before != version:
             ledger.write(_begin, version)
         ledger.write(facts.set_single, self._ontology.single)
+
+    def resolve(self, ledger: LedgerBase, look_at_the_clock: Callable[[], None]) -> None:
+        """Find which of the names are one."""
+        Resolver(self._workspace, self._ontology, look_at_the_clock).resolve(ledger, self._resolve)
 
     def together(self, ledger: LedgerBase) -> int:
         """Decide which of the rules' candidates are names, from the counts of all chunks in the workspace.

@@ -16,6 +16,7 @@ from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure,
 from core_engine.kg.belonging import without_misplaced
 from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
 from core_engine.kg.reply import ParsedReply, parse
+from core_engine.kg.resolver.asking import parse_stored
 from core_engine.kg.rules.extractor import scan
 from core_engine.ledger import calls, documents, questions
 from core_engine.ledger.ledger import Ledger
@@ -247,6 +248,9 @@ def parse_stored_replies(ledger: Ledger) -> int:
         left = list(calls.unparsed(db))
     gained = 0
     for stored in left:
+        if stored.stage == "resolve":
+            gained += parse_stored(ledger, stored)
+            continue
         parsed = read_reply(stored.reply, stored.finish_reason, "", len(stored.questions))
         gained += ledger.write(store_checked, stored.call, stored.questions, parsed)
     return gained

@@ -85,6 +85,8 @@ class Ontology:
     name: str
     entities: tuple[EntityType, ...]
     relationships: tuple[RelationshipType, ...]
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of things that the user knows, each with others for the same: not shown to the model."""
     _entity_types: Mapping[str, str] = field(init=False, repr=False, compare=False)
     _relationship_types: Mapping[str, RelationshipType] = field(init=False, repr=False, compare=False)
     _kinds: Mapping[str, str] = field(init=False, repr=False, compare=False)
@@ -138,6 +140,7 @@ class Ontology:
             [[e.name, *e.aliases] for e in self.entities],
             [[r.name, *r.aliases, str(r.ends)] for r in self.relationships],
         )
+        # Without `names`: they say nothing of what a chunk holds, only of who is who.
         return digest(self.render(), str(types)).hex()
 
     @property
@@ -193,7 +196,7 @@ class _Reader:
     data: Mapping[str, Any]
 
     def ontology(self) -> Ontology:
-        self._no_other_keys(self.data, ("name", "entities", "relationships"), "")
+        self._no_other_keys(self.data, ("name", "entities", "relationships", "names"), "")
         entities = tuple(self._entity(name, table) for name, table in self._tables("entities", self.data))
         if not any(entity.asked for entity in entities):
             raise self._error(
@@ -205,7 +208,7 @@ class _Reader:
             self._relationship(name, table, names) for name, table in self._tables("relationships", self.data)
         )
         self._no_duplicates("relationships", relationships, RESERVED_RELATIONSHIPS)
-        return Ontology(self._text(self.data, "name", "") or "custom", entities, relationships)
+        return Ontology(self._text(self.data, "name", "") or "custom", entities, relationships, self._names())
 
     def _entity(self, name: str, table: Mapping[str, Any]) -> EntityType:
         where = f"entities.{name}"
@@ -250,6 +253,15 @@ class _Reader:
         close = difflib.get_close_matches(name, types.values(), 1)
         hint = f"Did you mean {close[0]}?" if close else f"Define [entities.{name or 'NAME'}] or use Any."
         raise self._error(where, f"{where}.ends: {name!r} is no entity type of this file. {hint}")
+
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        table = self.data.get("names", {})
+        if not isinstance(table, dict):
+            raise self._error("names", 'names must be a table: [names], and below it "NAME" = ["OTHER NAME"].')
+        names = {name: self._strings(table, name, "names") for name in table}
+        if any(not word.strip() for name, others in names.items() for word in (name, *others)):
+            raise self._error("names", "names has an empty name. Take it out.")
+        return names
 
     def _tables(self, section: str, data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         tables = data.get(section, {})

@@ -8,19 +8,9 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from core_engine.identity import entity_id
-from core_engine.ledger import facts
-from core_engine.ledger.values import (
-    CHUNK,
-    CO_OCCURS,
-    ENTITY,
-    RELATIONSHIP,
-    relationship_key,
-    tick,
-    to_blob,
-    to_id,
-    touch,
-)
+from core_engine.ledger import components, facts
+from core_engine.ledger.components import entity_of
+from core_engine.ledger.values import CHUNK, ENTITY, RELATIONSHIP, pair_key, relationship_key, tick, to_blob, touch
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,20 +211,16 @@ def _insert(db: sqlite3.Connection, derived: DerivedChunk, now: int) -> None:
         if numbers[s.subject][1] != numbers[s.object][1]
     }
     related |= facts.rivals(db, related)
-    related |= {_pair_key(numbers[a][1], numbers[b][1]) for a, b in derived.cooccurrences}
+    related |= {pair_key(numbers[a][1], numbers[b][1]) for a, b in derived.cooccurrences}
     touch(db, RELATIONSHIP, related, now)
-
-
-def _pair_key(one: bytes, other: bytes) -> bytes:
-    # A co-occurrence has no direction: the smaller id comes first.
-    return relationship_key(min(one, other), max(one, other), CO_OCCURS)
 
 
 def _atom(db: sqlite3.Connection, mention: AtomMention) -> tuple[int, bytes]:
     identity = to_blob(mention.atom)
     row = db.execute("SELECT no, entity FROM atom WHERE id = ?", (identity,)).fetchone()
     if row is None:
-        entity = to_blob(entity_id(mention.atom))
+        # Corrections by hand name atoms that may come later.
+        entity = entity_of(components.component(db, identity))
         row = db.execute(
             "INSERT INTO atom (id, scope, norm, entity) VALUES (?, ?, ?, ?) RETURNING no, entity",
             (identity, mention.scope, mention.norm, entity),
@@ -260,65 +246,8 @@ def _forget(db: sqlite3.Connection, chunk: int, now: int) -> None:
         "WHERE c.chunk = ?",
         (chunk,),
     )
-    related |= {_pair_key(*row) for row in pairs}
+    related |= {pair_key(*row) for row in pairs}
     touch(db, RELATIONSHIP, related, now)
     db.execute("DELETE FROM statement WHERE chunk = ?", (chunk,))
     db.execute("DELETE FROM cooccurrence WHERE chunk = ?", (chunk,))
     db.execute("DELETE FROM mention WHERE chunk = ?", (chunk,))
-
-
-# --- merging atoms into entities ------------------------------------------------------------------------------------
-
-
-def merge(db: sqlite3.Connection, one: str, other: str, reason: str, *, undone: bool = False) -> None:
-    """Say that two atoms are one entity (or take that back); everything that the stores show of them follows."""
-    a, b = sorted((to_blob(one), to_blob(other)))
-    now = tick(db)
-    before = _component(db, a) | _component(db, b)
-    db.execute(
-        "INSERT INTO merge_edge (a, b, reason, undone) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (a, b, reason) DO UPDATE SET undone = excluded.undone",
-        (a, b, reason, undone),
-    )
-    _touch_all_of(db, before, now)
-    left = set(before)
-    while left:
-        component = _component(db, min(left))
-        entity = to_blob(entity_id(to_id(min(component))))
-        db.executemany("UPDATE atom SET entity = ? WHERE id = ?", [(entity, atom) for atom in component])
-        left -= component
-    _touch_all_of(db, before, now)
-
-
-def _component(db: sqlite3.Connection, atom: bytes) -> set[bytes]:
-    rows = db.execute(
-        "WITH RECURSIVE reached (id) AS (VALUES (?) UNION "
-        "SELECT CASE WHEN e.a = r.id THEN e.b ELSE e.a END FROM reached r "
-        "JOIN merge_edge e ON (e.a = r.id OR e.b = r.id) AND NOT e.undone) SELECT id FROM reached",
-        (atom,),
-    )
-    return {row[0] for row in rows}
-
-
-def _touch_all_of(db: sqlite3.Connection, atoms: set[bytes], now: int) -> None:
-    for atom in atoms:
-        row = db.execute("SELECT no, entity FROM atom WHERE id = ?", (atom,)).fetchone()
-        if row is None:
-            continue
-        no, entity = row
-        touch(db, ENTITY, [entity], now)
-        chunks = db.execute("SELECT c.id FROM mention m JOIN chunk c ON c.no = m.chunk WHERE m.atom = ?", (no,))
-        touch(db, CHUNK, [r[0] for r in chunks], now)
-        stated = db.execute(
-            "SELECT s.entity, o.entity, t.predicate FROM statement t JOIN atom s ON s.no = t.subject "
-            "JOIN atom o ON o.no = t.object WHERE t.subject = ?1 OR t.object = ?1",
-            (no,),
-        )
-        related = {relationship_key(*r) for r in stated}
-        touch(db, RELATIONSHIP, related | facts.rivals(db, related), now)
-        pairs = db.execute(
-            "SELECT a.entity, b.entity FROM cooccurrence c JOIN atom a ON a.no = c.a JOIN atom b ON b.no = c.b "
-            "WHERE c.a = ?1 OR c.b = ?1",
-            (no,),
-        )
-        touch(db, RELATIONSHIP, {_pair_key(*r) for r in pairs}, now)

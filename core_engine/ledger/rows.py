@@ -30,6 +30,7 @@ from core_engine.types import (
     StatementRow,
 )
 
+_RARELY = 5  # times
 _ALIASES = 50  # surface forms shown per entity; the ledger keeps all
 
 
@@ -45,18 +46,26 @@ def document_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, 
 
 
 def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, EntityRow]:
-    """Name: the form most chunks use, the longer and then the alphabetically first of equals. Types likewise."""
+    """Name: the form most chunks use, the longer and then the alphabetically first of equals. Types likewise.
+
+    A form that is somebody else's in other documents ("Wei"), or that a user gave as an alias, names only who has no
+    other ("Wei Chen").
+    """
     names: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    behind: dict[bytes, dict[str, bool]] = defaultdict(dict)
+    norms: dict[bytes, dict[str, str]] = defaultdict(dict)
     types: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     weights: dict[bytes, int] = defaultdict(int)
     _put_keys(db, keys)
     rows = db.execute(
         # CROSS JOIN: without it SQLite may read all that there is for each page.
-        "SELECT k.key, f.name, f.type, sum(f.chunks) FROM temp.wanted k CROSS JOIN atom a ON a.entity = k.key "
-        "CROSS JOIN form f ON f.atom = a.no GROUP BY k.key, f.name, f.type"
+        "SELECT k.key, f.name, f.type, sum(f.chunks), min(a.scope != ''), min(a.norm) FROM temp.wanted k "
+        "CROSS JOIN atom a ON a.entity = k.key CROSS JOIN form f ON f.atom = a.no GROUP BY k.key, f.name, f.type"
     )
-    for key, name, kind, count in rows:
+    for key, name, kind, count, of_document, norm in rows:
         names[key][name] += count
+        behind[key][name] = bool(of_document) and behind[key].get(name, True)
+        norms[key][name] = norm
         types[key][kind] += count
         weights[key] += count
     # Only an entity merged of several atoms can be named twice in one chunk.
@@ -66,16 +75,31 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
         "ON b.entity = j.key GROUP BY j.key HAVING count(*) > 1) GROUP BY k.key"
     )
     weights.update(merged.fetchall())
+    given: dict[bytes, set[str]] = defaultdict(set)
+    for key, name, norm in db.execute(
+        "SELECT k.key, l.name, l.norm FROM temp.wanted k JOIN atom a ON a.entity = k.key JOIN alias l ON l.atom = a.id"
+    ):
+        given[key].add(name)
+        behind[key].update((form, True) for form, its in norms[key].items() if its == norm)
     return {
         key: EntityRow(
             id=to_id(key),
-            name=(ranked := sorted(of_names, key=lambda n: (-of_names[n], -len(n), n)))[0],
+            name=(ranked := _ranked(of_names, behind[key]))[0],
             labels=_labels(types[key]),
-            aliases=tuple(sorted(ranked[1 : _ALIASES + 1])),
+            aliases=tuple(sorted({*ranked[1 : _ALIASES + 1], *given[key]} - {ranked[0]})),
             weight=weights[key],
         )
         for key, of_names in names.items()
     }
+
+
+def _ranked(counts: dict[str, int], behind: dict[str, bool]) -> list[str]:
+    def less(name: str) -> bool:
+        """A part of a name that is said as well, and not much more rarely: "Wei-Lin" beside "Wei-Lin Zhao"."""
+        words = set(name.split())
+        return any(words < set(other.split()) and _RARELY * counts[other] >= counts[name] for other in counts)
+
+    return sorted(counts, key=lambda name: (behind[name], less(name), -counts[name], -len(name), name))
 
 
 def _labels(counts: dict[str, int]) -> tuple[str, ...]:
@@ -89,6 +113,8 @@ def relationship_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[byt
     stated: list[tuple[bytes, bytes, bytes, str]] = []
     for key in keys:
         source, target, kind = split_relationship_key(key)
+        if source == target:
+            continue  # two that were related are one now
         if kind == CO_OCCURS:
             pairs.append((key, source, target))
         else:
@@ -204,7 +230,7 @@ def _mentions(db: sqlite3.Connection, chunk: int, said: Sequence[ChunkTurn]) -> 
     return tuple(
         MentionRow(
             entity_id=to_id(entity),
-            name=parts[0][0],
+            name=max((name for name, _ in parts), key=lambda name: (len(name), name)),
             turns=turns_of[entity],
             offsets=tuple(sorted({(turn, at) for _, part in parts for turn, at in part["offsets"]})),
             start=min((part["start"] for _, part in parts if part["start"] is not None), default=None),

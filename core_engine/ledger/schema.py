@@ -135,6 +135,22 @@ def m008_grades(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE statement ADD COLUMN grade INTEGER NOT NULL DEFAULT 0")
 
 
+def m009_resolution(db: sqlite3.Connection) -> None:
+    """What says that two names are one, that they are not, and what a model was asked and answered about it.
+
+    `origin` is where an edge comes from: a document's id, a block of like names, or x'' for a correction by hand, so
+    that an edge goes when its ground does. `unsettled` are atoms whose components have to be made anew.
+    """
+    db.execute("ALTER TABLE merge_edge RENAME TO merge_edge_before")
+    for statement in _RESOLUTION.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+    db.execute(
+        "INSERT INTO merge_edge (a, b, reason, origin, undone) SELECT a, b, reason, x'', undone FROM merge_edge_before"
+    )
+    db.execute("DROP TABLE merge_edge_before")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -144,6 +160,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m006_settled,
     m007_forms,
     m008_grades,
+    m009_resolution,
 )
 
 _FIRST_TABLES = """
@@ -253,6 +270,49 @@ CREATE TABLE projected (
     store INTEGER NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (store, kind, key)
 ) WITHOUT ROWID;
+"""
+
+_RESOLUTION = """
+CREATE TABLE merge_edge (
+    a BLOB NOT NULL, b BLOB NOT NULL, reason TEXT NOT NULL, origin BLOB NOT NULL,
+    undone INTEGER NOT NULL DEFAULT 0,  -- by hand: taken back; else: it gave way to what is stronger
+    PRIMARY KEY (a, b, reason, origin)
+) WITHOUT ROWID;
+DROP INDEX IF EXISTS merge_edge_back;
+CREATE INDEX merge_edge_back ON merge_edge (b, a);
+CREATE INDEX merge_edge_origin ON merge_edge (origin);
+
+-- Never one: x'' by hand, else as a document or a block shows.
+CREATE TABLE apart (
+    a BLOB NOT NULL, b BLOB NOT NULL, origin BLOB NOT NULL, PRIMARY KEY (a, b, origin)
+) WITHOUT ROWID;
+CREATE INDEX apart_back ON apart (b, a);
+CREATE INDEX apart_origin ON apart (origin);
+
+-- Names that users gave to an entity, which is known by one of its atoms.
+CREATE TABLE alias (
+    atom BLOB NOT NULL, norm TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (atom, norm)
+) WITHOUT ROWID;
+
+-- Pairs that only a model can tell, and the question about each.
+CREATE TABLE candidate (
+    a BLOB NOT NULL, b BLOB NOT NULL, origin BLOB NOT NULL, PRIMARY KEY (a, b, origin)
+) WITHOUT ROWID;
+CREATE INDEX candidate_origin ON candidate (origin);
+CREATE TABLE pair (
+    a BLOB NOT NULL, b BLOB NOT NULL,
+    want INTEGER,                      -- the question that it waits for
+    question INTEGER,                  -- the one whose answer is current
+    verdict TEXT NOT NULL DEFAULT '',  -- same | different | unsure
+    PRIMARY KEY (a, b)
+) WITHOUT ROWID;
+CREATE INDEX pair_back ON pair (b);
+CREATE INDEX pair_want ON pair (want) WHERE want IS NOT NULL;
+
+CREATE TABLE name_key (key TEXT NOT NULL, atom INTEGER NOT NULL, PRIMARY KEY (key, atom)) WITHOUT ROWID;
+CREATE INDEX name_key_atom ON name_key (atom);
+CREATE INDEX atom_norm ON atom (norm);
+CREATE TABLE unsettled (atom BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
 

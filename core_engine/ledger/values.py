@@ -29,6 +29,11 @@ def relationship_key(source: bytes, target: bytes, kind: str) -> bytes:
     return source + target + kind.encode()
 
 
+def pair_key(one: bytes, other: bytes) -> bytes:
+    """Of a co-occurrence, which has no direction: the smaller id comes first."""
+    return relationship_key(min(one, other), max(one, other), CO_OCCURS)
+
+
 def split_relationship_key(key: bytes) -> tuple[bytes, bytes, str]:
     return key[:16], key[16:32], key[32:].decode()
 

@@ -105,8 +105,9 @@ class Asker:
         self._counter = counter
         self._completions = completions
         end = client.endpoint
-        self._lane = Lane("chat" if stage == "extract" else "embedding", end.label, end.model)
-        self._charge = Charge(end.label, replies=stage == "extract")
+        chats = stage != "embed"
+        self._lane = Lane("chat" if chats else "embedding", end.label, end.model)
+        self._charge = Charge(end.label, replies=chats)
         self._outage = Outage(
             end.label, max(office.retries * LONGEST_PAUSE_S, _LEAST_PATIENCE_S), office.rng, office.stop.waiting
         )

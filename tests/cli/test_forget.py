@@ -313,3 +313,41 @@ def test_neo4j_and_qdrant_hold_nothing_of_it(
             held += json.dumps(found)
     assert not [canary for canary in CANARIES if canary in held]
     assert _found(kg, *CANARIES) == []
+
+
+# --- who is who ------------------------------------------------------------------------------------------------------
+
+
+def test_no_byte_is_left_of_what_was_found_asked_and_corrected_about_a_name(
+    kg: Kg, openai_server: Callable[..., Server]
+) -> None:
+    path = _write(kg)
+    said = path.read_text(encoding="utf-8")
+    path.write_text(said + "Bob Marsh: Thank you, Zerelda.\nAnn Lee: Quixnoth was here, and Zerelda Quixnott.\n")
+    (kg.folder / "other.txt").write_text("Cy Dorn: Is there a Zerelda Quixnoth?\nDee Ernst: Zerelda who?\n")
+    gold = kg.folder / "gold.jsonl"
+    people = [NAME, "Zerelda", "Quixnoth", "Zerelda Quixnott", "Bob Marsh", "Ann Lee", "Cy Dorn"]
+    gold.write_text(
+        "".join(
+            json.dumps({"document": file, "entities": [{"name": name, "type": "Person"} for name in people]}) + "\n"
+            for file in ("secret-wombat.txt", "other.txt")
+        )
+    )
+    server = openai_server(gold=gold)
+    kg.env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
+    report = kg.process("meetings", "other.txt")
+    assert report["graph"]["names_merged"] > 1
+    assert report["resolve"]["pairs_asked"] > 0
+    assert kg("entities", "alias", "Cy Dorn", "Quixnoth of old").code == 0
+    assert kg("entities", "merge", NAME, "Zerelda Quixnott").code == 0
+    assert kg("entities", "split", NAME, "Quixnoth").code == 0
+    assert kg("entities", "alias", "Cy Dorn", "Quixnoth of old", "--remove").code == 0
+
+    ran = kg("forget", NAME, "--speaker", "--yes", "--json")
+    assert ran.code == 0, ran.out + ran.err
+    gold.unlink()
+    left = [one for one in _found(kg, "Zerelda", "Quixnoth", "Quixnott") if not one.startswith("gold")]
+    assert left == []
+    assert kg("verify", "--all").code == 0
+    report = kg.process("meetings", "other.txt")
+    assert report["resolve"]["pairs_asked"] == 0

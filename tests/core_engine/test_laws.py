@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from core_engine.identity import entity_id
-from core_engine.ledger import graph, stores
+from core_engine.kg.resolver.settling import settle
+from core_engine.ledger import corrections, stores
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.lock import RunLock
 from core_engine.ledger.values import to_blob, to_id
@@ -294,13 +295,23 @@ def test_law_6_a_merge_and_its_undoing_leave_no_trace(tmp_path):
         atoms = [f"00000000-0000-5000-8000-00000000000{n}" for n in (1, 2, 3)]
         ledger.write(_three_atoms, atoms)
         before = _entities(ledger)
-        ledger.write(graph.merge, atoms[0], atoms[1], "test")
-        ledger.write(graph.merge, atoms[2], atoms[1], "test")
+        ledger.write(_merge, atoms[0], atoms[1])
+        ledger.write(_merge, atoms[2], atoms[1])
         assert set(_entities(ledger).values()) == {entity_id(atoms[0])}
-        ledger.write(graph.merge, atoms[0], atoms[1], "test", undone=True)
+        ledger.write(_unmerge, atoms[0], atoms[1])
         assert set(_entities(ledger).values()) == {entity_id(atoms[0]), entity_id(atoms[1])}
-        ledger.write(graph.merge, atoms[1], atoms[2], "test", undone=True)
+        ledger.write(_unmerge, atoms[1], atoms[2])
         assert _entities(ledger) == before
+
+
+def _merge(db, one, other):
+    corrections.merge(db, to_blob(one), to_blob(other), "hand")
+    settle(db, [to_blob(one), to_blob(other)])
+
+
+def _unmerge(db, one, other):
+    corrections.unmerge(db, [to_blob(one)], [to_blob(other)])
+    settle(db, [to_blob(one), to_blob(other)])
 
 
 def test_law_6_a_role_label_is_another_entity_in_each_document(kg, tmp_path):

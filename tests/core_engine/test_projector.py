@@ -150,6 +150,8 @@ class Words:
     def together(self, ledger: Ledger) -> int:
         return 0
 
+    def resolve(self, ledger: Ledger, look_at_the_clock: Any) -> None: ...
+
 
 class Sparse:
     def document(self, text: str) -> SparseVector:

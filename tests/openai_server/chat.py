@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +61,19 @@ class Chat:
             answers = [Numbered(chunk.number, self._provider.answerer.answer(chunk)) for chunk in asked.chunks]
             answers = sabotage.spoil_answers(kind, answers, strike.targets if strike else ())
             content = orjson.dumps({"chunks": [each.as_json() for each in answers]}).decode()
+        elif content is None and asked.pairs:
+            content = self._about_pairs(asked, kind, strike.targets if strike else ())
         elif content is None:
             content = _echo(asked)
         return sabotage.spoil_message(kind, content)
+
+    def _about_pairs(self, asked: Asked, kind: str, targets: Sequence[int]) -> str:
+        verdicts = [[str(pair.number), self._provider.pairs.verdict(pair)] for pair in asked.pairs]
+        if kind == "left_out":
+            verdicts = [verdict for n, verdict in enumerate(verdicts) if n not in targets]
+        elif kind == "wrong_numbers":
+            verdicts = [[str(int(number) + 100), said] for number, said in verdicts]
+        return orjson.dumps({"pairs": verdicts}).decode()
 
     def _canned(self, asked: Asked) -> str | None:
         for index, reply in enumerate(self._provider.settings.replies):

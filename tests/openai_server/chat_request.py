@@ -15,6 +15,7 @@ from tests.openai_server.errors import ApiError, invalid
 from tests.openai_server.models import Model
 from tests.openai_server.provider import Provider
 from tests.openai_server.question import AskedChunk, read_question
+from tests.openai_server.resolving import AskedPair, read_pairs
 from tests.openai_server.schema import check_strict
 
 _PARAMETERS = frozenset({
@@ -45,11 +46,12 @@ class Asked:
     schema_text: str
     format: str
     chunks: tuple[AskedChunk, ...]
+    pairs: tuple[AskedPair, ...] = ()
 
     @property
     def texts(self) -> list[str]:
         """What a fault's or a canned reply's match is looked for in."""
-        return [chunk.text for chunk in self.chunks] or [self.user]
+        return [each.text for each in (*self.chunks, *self.pairs)] or [self.user]
 
 
 def read_chat(provider: Provider, body: bytes, entry: Entry) -> Asked:
@@ -68,8 +70,8 @@ def read_chat(provider: Provider, body: bytes, entry: Entry) -> Asked:
         )
         raise invalid(message, "messages")
     ceiling = request.get("max_completion_tokens") or request.get("max_tokens")
-    asked = Asked(model, ceiling, system, user, schema, schema_text, kind, read_question(user))
-    entry.questions = len(asked.chunks) or 1
+    asked = Asked(model, ceiling, system, user, schema, schema_text, kind, read_question(user), read_pairs(user))
+    entry.questions = len(asked.chunks) or len(asked.pairs) or 1
     return asked
 
 

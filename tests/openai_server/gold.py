@@ -17,6 +17,7 @@ import orjson
 
 from tests.openai_server.answers import Answer, Answerer
 from tests.openai_server.question import AskedChunk, AskedTurn
+from tests.scenes import Scene, is_scene, scene_of
 
 _MARKER = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|\b\w+-(?=\s|$)")
 _WORD = re.compile(r"[^\W_]+")
@@ -105,10 +106,21 @@ class Gold:
         self._relationships: dict[GoldRelationship, bool] = {}  # was it ever answered?
         self._mentions: Phrases[tuple[GoldEntity, str]] = Phrases()
         self._quotes: Phrases[GoldRelationship] = Phrases()
+        self.scenes: list[Scene] = []
         for file in files:
             for line in Path(file).read_bytes().splitlines():
                 if line.strip():
-                    self._add(orjson.loads(line))
+                    self._add_line(orjson.loads(line))
+
+    def _add_line(self, record: dict[str, Any]) -> None:
+        if not is_scene(record):
+            self._add(record)
+            return
+        self.scenes.append(scene := scene_of(record))
+        for document in scene.turns:
+            # Each form by itself: who is who is another question.
+            forms = [(form.name, who.type) for who in scene.entities for form in who.forms if form.document == document]
+            self._add({"document": document, "entities": [{"name": name, "type": kind} for name, kind in forms]})
 
     def _add(self, record: dict[str, Any]) -> None:
         document = str(record["document"])

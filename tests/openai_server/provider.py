@@ -17,6 +17,7 @@ from tests.openai_server.faults import Faults
 from tests.openai_server.gold import Gold
 from tests.openai_server.limits import Limits
 from tests.openai_server.models import Model, Models
+from tests.openai_server.resolving import Pairs
 from tests.openai_server.settings import Settings
 
 # Which settings make which part of the state anew. A change of latency must not fill the buckets again.
@@ -73,6 +74,7 @@ class Provider:
         otherwise: Answerer = Rules() if rules else Empty()
         self.gold = Gold(settings.gold, otherwise) if settings.gold else None
         self.answerer: Answerer = self.gold or otherwise
+        self.pairs = Pairs(self.gold.scenes if self.gold else ())
 
     def _limit(self) -> None:
         self.limits = Limits(self.settings, time.monotonic())
