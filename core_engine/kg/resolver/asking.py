@@ -57,13 +57,15 @@ class PairAsker:
         wanted = await asyncio.to_thread(self._wanted)
         claimed = await self._ledger.commit(pairs.claim, self._run, self._spec, wanted[:MOST])
         try:
-            async with asyncio.TaskGroup() as group:
-                for number, part in enumerate(_parts(claimed)):
-                    group.create_task(self._about(f"{self._run}-pairs-{number}", part, "first"))
-        except* KGError as failures:
-            raise _first(failures) from None
+            asking = [
+                self._about(f"{self._run}-pairs-{number}", part, "first") for number, part in enumerate(_parts(claimed))
+            ]
+            # One failing leaves the others alone: what is in flight is paid for.
+            failures = [failure for failure in await asyncio.gather(*asking, return_exceptions=True) if failure]
         finally:
             await self._ledger.commit(_release, [one.question for one in claimed])
+        if failures:
+            raise min(failures, key=_weight)
         return Asked(len(claimed), max(len(wanted) - MOST, 0))
 
     def _wanted(self) -> list[OpenPair]:
@@ -172,9 +174,7 @@ def _parts(claimed: Sequence[Claimed]) -> list[list[Claimed]]:
     return parts
 
 
-def _first(failures: BaseExceptionGroup[KGError]) -> KGError:
-    """The one that ends the run, of those that came together."""
-    flat: list[KGError] = []
-    for failure in failures.exceptions:
-        flat += [_first(failure)] if isinstance(failure, BaseExceptionGroup) else [failure]
-    return min(flat, key=lambda error: (not isinstance(error, ModelError), not isinstance(error, OverBudget)))
+def _weight(failure: BaseException) -> int:
+    """Which of several failures is told: a mistake of ours, then a refusal, then the budget, then that it was stopped."""
+    kinds = (ModelError, OverBudget, KGError)
+    return next((at for at, kind in enumerate(kinds, 1) if isinstance(failure, kind)), 0)

@@ -193,3 +193,25 @@ def test_a_type_of_another_name_is_what_its_alias_says():
         '[entities.Deadline]\naliases = ["Date"]\n[entities.Human]\naliases = ["Person"]\n[entities.X]'
     )
     assert [ontology.kind(name) for name in ("Deadline", "Human", "X", "Money")] == ["Date", "Person", "X", "Money"]
+
+
+def test_names_that_the_user_knows_are_kept_and_not_rendered():
+    named = Ontology.parse(SMALL + '[names]\n"Big Blue" = ["IBM", "the firm"]\n')
+    assert named.names == {"Big Blue": ("IBM", "the firm")}
+    plain = Ontology.parse(SMALL)
+    assert (named.render(), named.mark) == (plain.render(), plain.mark)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("names = 3\n", "names must be a table"),
+        ('[names]\n"Big Blue" = "IBM"\n', "must be a list of texts"),
+        ('[names]\n"Big Blue" = [""]\n', "empty name"),
+        ("[nams]\n", "Did you mean names"),
+    ],
+)
+def test_names_of_another_shape_are_told(names, said):
+    text = names + SMALL if names.startswith("names =") else SMALL + names
+    with pytest.raises(SettingsError, match=said):
+        Ontology.parse(text)
