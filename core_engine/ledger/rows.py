@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -229,6 +229,14 @@ def _put_relations(db: sqlite3.Connection, relations: Sequence[tuple[bytes, byte
     db.executemany("INSERT INTO temp.related (key, source, target, kind) VALUES (?, ?, ?, ?)", relations)
 
 
-def all_keys(db: sqlite3.Connection, kind: int) -> list[bytes]:
+def keys_in_pages(db: sqlite3.Connection, kind: int, size: int) -> Iterator[list[bytes]]:
     """The keys of a kind's units, whether they still exist or not, sorted."""
-    return [row[0] for row in db.execute("SELECT key FROM unit WHERE kind = ? ORDER BY key", (kind,))]
+    after = b""
+    while page := [
+        row[0]
+        for row in db.execute(
+            "SELECT key FROM unit WHERE kind = ? AND key > ? ORDER BY key LIMIT ?", (kind, after, size)
+        )
+    ]:
+        yield page
+        after = page[-1]

@@ -36,6 +36,7 @@ class Step:
 
 
 CONSTRAINT: LiteralString = "CREATE CONSTRAINT kg_node_id IF NOT EXISTS FOR (n:KgNode) REQUIRE n.id IS UNIQUE"
+SCHEMA: tuple[LiteralString, ...] = (CONSTRAINT,)
 HAS_CONSTRAINT: LiteralString = """
 SHOW CONSTRAINTS YIELD labelsOrTypes, properties WHERE labelsOrTypes = ['KgNode'] AND properties = ['id']
 RETURN count(*) AS found"""
@@ -187,12 +188,12 @@ def relationship_index(kind: str) -> LiteralString:
 
 def steps(changes: GraphChanges, types: Iterable[str]) -> Iterator[Step]:
     """What to run, in order, in one transaction. `types` are those that relationships to delete may have."""
-    yield Step(_DOCUMENTS, _rows(changes.documents, _document))
-    yield Step(_ENTITIES, _rows(changes.entities, _entity))
+    yield Step(_DOCUMENTS, _rows(changes.documents, document_row))
+    yield Step(_ENTITIES, _rows(changes.entities, entity_row))
     yield from _chunk_steps(list(_once(changes.chunks)))
     by_type = attrgetter("type")
     for kind, group in groupby(sorted(_once(changes.relationships), key=by_type), key=by_type):
-        yield Step(_merge_relationships(kind), sorted(map(_relationship, group), key=_ends), all_match=True)
+        yield Step(_merge_relationships(kind), sorted(map(relationship_row, group), key=_ends), all_match=True)
     yield from (Step(_delete_relationships(kind), changes.deleted_relationships) for kind in types)
     yield Step(_CLEAR_STATEMENTS, changes.deleted_chunks)
     yield Step(_DELETE_NODES, changes.deleted_chunks)
@@ -206,11 +207,11 @@ def _chunk_steps(chunks: list[ChunkRow]) -> Iterator[Step]:
     yield Step(_CLEAR_STATEMENTS, ids)
     yield Step(_CLEAR_MENTIONS, ids)
     yield Step(_CLEAR_LINKS, ids)
-    yield Step(_CHUNKS, [_chunk(c) for c in chunks], all_match=True)
+    yield Step(_CHUNKS, [chunk_row(c) for c in chunks], all_match=True)
     following = [{"id": c.id, "next": c.next_id} for c in chunks if c.next_id]
     yield Step(_NEXT_CHUNKS, following, all_match=True)
-    yield Step(_MENTIONS, [_mention(c.id, m) for c in chunks for m in c.mentions], all_match=True)
-    yield Step(_STATEMENTS, [_statement(c.id, s) for c in chunks for s in _once(c.statements)], all_match=True)
+    yield Step(_MENTIONS, [mention_row(c.id, m) for c in chunks for m in c.mentions], all_match=True)
+    yield Step(_STATEMENTS, [statement_row(c.id, s) for c in chunks for s in _once(c.statements)], all_match=True)
 
 
 def _merge_relationships(kind: str) -> LiteralString:
@@ -234,7 +235,7 @@ def _with_type(query: LiteralString, kind: str) -> LiteralString:
     return query.replace("{type}", checked_type(kind))
 
 
-# --- rows ------------------------------------------------------------------------------------------------------------
+# --- rows, as the queries above take them -----------------------------------------------------------------------------
 
 
 def _once(rows: Iterable[Any]) -> Iterable[Any]:
@@ -246,13 +247,13 @@ def _rows(rows: Iterable[Any], as_row: Any) -> list[dict[str, Any]]:
     return [as_row(row) for row in _once(rows)]
 
 
-def _document(row: DocumentRow) -> dict[str, Any]:
+def document_row(row: DocumentRow) -> dict[str, Any]:
     # A property can't be a map.
     metadata = orjson.dumps({clean(k): clean(v) for k, v in row.metadata.items()}).decode()
     return {"id": row.id, "values": {"path": clean(row.path), "title": clean(row.title), "metadata": metadata}}
 
 
-def _entity(row: EntityRow) -> dict[str, Any]:
+def entity_row(row: EntityRow) -> dict[str, Any]:
     values = {
         "name": clean(row.name),
         "types": checked_labels(row.labels),
@@ -262,7 +263,7 @@ def _entity(row: EntityRow) -> dict[str, Any]:
     return {"id": row.id, "values": values}
 
 
-def _chunk(row: ChunkRow) -> dict[str, Any]:
+def chunk_row(row: ChunkRow) -> dict[str, Any]:
     values = {
         "index": row.index,
         "text": clean(row.text),
@@ -273,7 +274,7 @@ def _chunk(row: ChunkRow) -> dict[str, Any]:
     return {"id": row.id, "document": row.document_id, "values": values}
 
 
-def _mention(chunk_id: str, row: MentionRow) -> dict[str, Any]:
+def mention_row(chunk_id: str, row: MentionRow) -> dict[str, Any]:
     values = {
         "name": clean(row.name),
         "turns": list(row.turns),
@@ -285,7 +286,7 @@ def _mention(chunk_id: str, row: MentionRow) -> dict[str, Any]:
     return {"chunk": chunk_id, "entity": row.entity_id, "values": values}
 
 
-def _statement(chunk_id: str, row: StatementRow) -> dict[str, Any]:
+def statement_row(chunk_id: str, row: StatementRow) -> dict[str, Any]:
     values = {
         "predicate": clean(row.predicate),
         "quote": clean(row.quote),
@@ -298,7 +299,7 @@ def _statement(chunk_id: str, row: StatementRow) -> dict[str, Any]:
     return {"id": row.id, "chunk": chunk_id, "subject": row.subject_id, "object": row.object_id, "values": values}
 
 
-def _relationship(row: RelationshipRow) -> dict[str, Any]:
+def relationship_row(row: RelationshipRow) -> dict[str, Any]:
     values = {"weight": row.weight, "first": clean_or_none(row.first), "last": clean_or_none(row.last)}
     return {"id": row.id, "source": row.source_id, "target": row.target_id, "values": values}
 

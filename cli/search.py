@@ -1,27 +1,18 @@
-"""`kg search` and `kg export`: look at the result, and take it elsewhere."""
+"""`kg search`: finds chunks and entities by words."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import os
 import re
 import struct
-import sys
-import uuid
-from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
-from sqlite3 import Connection
 from typing import Annotated, Any
 
 import typer
 
 from cli import options, show
-from cli.app import printable
 from cli.workspace import as_last_embedded, existing, settings_of
-from core_engine import export as exports
 from core_engine import search as searching
 from core_engine.embeddings.stores.layout import slug
 from core_engine.errors import KGError, SettingsError, StoreError
@@ -187,69 +178,3 @@ def snippet(text: str, asked: str) -> str:
         start = text.find(" ", start) + 1
     end = min(start + _SNIPPET, len(text))
     return ("… " if start else "") + text[start:end].strip() + (" …" if end < len(text) else "")
-
-
-# --- kg export -------------------------------------------------------------------------------------------------------
-
-_FORMATS: dict[str, Callable[[Connection], Iterator[str]]] = {"jsonl": exports.jsonl, "graphml": exports.graphml}
-_CSV_FILES: dict[str, Callable[[Connection], Iterator[str]]] = {
-    "nodes.csv": exports.csv_nodes,
-    "relationships.csv": exports.csv_edges,
-}
-
-
-@app.command()
-def export(
-    format_: Annotated[str, typer.Option("--format", "-f", help="jsonl, graphml or csv.")] = "jsonl",
-    to: Annotated[
-        str, typer.Option("--out", "-o", help="A file, or - for stdout; for csv a folder, which gets two files.")
-    ] = "-",
-    workspace: options.Workspace = None,
-    home: options.Home = None,
-    config: options.Config = None,
-) -> None:
-    """Write the whole graph to a file: sorted, so that two equal graphs give equal files."""
-    if format_ not in {*_FORMATS, "csv"}:
-        raise SettingsError(f"--format {format_!r}: choose one of {', '.join(_FORMATS)}, csv")
-    settings = existing(settings_of(locals(), config))
-    with looking(settings.ledger_path) as db:
-        if format_ == "csv":
-            _write_folder(db, to)
-        elif to == "-":
-            _to_stdout(_FORMATS[format_](db))
-        else:
-            _write_file(Path(to), _FORMATS[format_](db))
-
-
-def _write_folder(db: Connection, to: str) -> None:
-    if to == "-":
-        raise SettingsError("--format csv makes two files: name a folder for them with --out")
-    for name, lines_of in _CSV_FILES.items():
-        _write_file(Path(to) / name, lines_of(db))
-
-
-def _write_file(path: Path, lines: Iterator[str]) -> None:
-    """The whole file or none: nobody reads a half of it."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(f"--out {path}: {error.strerror or error}: name a file that can be written") from error
-
-
-def _to_stdout(lines: Iterator[str]) -> None:
-    if sys.stdout.isatty():
-        for line in lines:
-            sys.stdout.write(printable(line))
-        return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")  # the same bytes as in a file, wherever this runs
-    sys.stdout.writelines(lines)
