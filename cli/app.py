@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),
     "search": ("cli.search", "Find chunks and entities by words."),
     "export": ("cli.export", "Write the whole graph to files for other tools."),
+    "view": ("cli.view", "Show the graph, or what surrounds an entity, as one HTML page."),
     "dead-letters": ("cli.mend", "List what failed for good, and why."),
     "retry": ("cli.process", "Ask again about what failed."),
     "batches": ("cli.batches", "List the Batch API's jobs, and cancel them."),
@@ -100,8 +101,8 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     # What a workspace holds is its owner's, whatever library writes it (the vector store's files take no mode). An
-    # export is for others, and as its owner's umask says.
-    before = os.umask(0o077) if words[:1] != ["export"] else None
+    # export and a page are for others, and as their owner's umask says.
+    before = os.umask(0o077) if words[:1] not in (["export"], ["view"]) else None
     try:
         code = _run(arguments)
     finally:

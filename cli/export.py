@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import sys
-import uuid
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from cli import options
 from cli.app import printable
+from cli.files import write_files
 from cli.workspace import existing, settings_of
 from core_engine.errors import SettingsError
 from core_engine.exports.formats import FORMATS, Parts
@@ -45,29 +43,7 @@ def export(
         if to == "-":
             _to_stdout(parts)
         else:
-            _to_files(Path(to), parts)
-
-
-def _to_files(path: Path, parts: Parts) -> None:
-    """Whole files or none: nobody reads a half of one. `path` is the file, or the folder of those that are named."""
-    drafts: dict[Path, tuple[Path, BinaryIO]] = {}
-    try:
-        with contextlib.ExitStack() as closing:
-            for name, part in parts:
-                target = path / name if name else path
-                if target not in drafts:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-                    closing.callback(draft.unlink, missing_ok=True)
-                    drafts[target] = draft, closing.enter_context(draft.open("wb"))
-                drafts[target][1].write(part.encode() if isinstance(part, str) else part)
-            for _, file in drafts.values():
-                file.flush()
-                os.fsync(file.fileno())
-            for target, (draft, _) in drafts.items():
-                draft.replace(target)
-    except OSError as error:
-        raise SettingsError(f"--out {path}: {error.strerror or error}: name a file that can be written") from error
+            write_files(Path(to), parts)
 
 
 def _to_stdout(parts: Parts) -> None:

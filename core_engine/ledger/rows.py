@@ -33,7 +33,7 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
     names: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     types: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     weights: dict[bytes, int] = defaultdict(int)
-    _put_keys(db, keys)
+    put_keys(db, keys)
     rows = db.execute(
         "SELECT k.key, m.name, m.type, count(*) FROM temp.wanted k "
         "JOIN atom a ON a.entity = k.key JOIN mention m ON m.atom = a.no GROUP BY k.key, m.name, m.type"
@@ -217,7 +217,8 @@ def vector_sources(db: sqlite3.Connection, keys: Sequence[bytes], *, dense: bool
     return found
 
 
-def _put_keys(db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
+def put_keys(db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
+    """Into the table `temp.wanted`, for queries to join with."""
     db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
     db.execute("DELETE FROM temp.wanted")
     db.executemany("INSERT INTO temp.wanted (key) VALUES (?)", [(key,) for key in keys])
