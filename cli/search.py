@@ -36,6 +36,9 @@ _PLACES = 50  # of each word, in a text that may be long
 def search(
     words: Annotated[list[str], typer.Argument(help="What to look for.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="Chunks, and entities, at most.")] = 5,
+    neighbours: Annotated[
+        int, typer.Option("--neighbours", min=0, max=200, help="Relationships shown of each entity.")
+    ] = 5,
     dense: Annotated[
         bool, typer.Option("--dense", help="By meaning too: asks the embedding model about the words (a paid call).")
     ] = False,
@@ -59,7 +62,9 @@ def search(
         stores = {role: overview.last_written_store(db, role) for role in ("graph", "vectors")}
     asked = " ".join(words)
     vector = _embedded(settings, asked, size) if dense else None
-    found = asyncio.run(_search(settings, stores, size, asked, limit, vector))
+    found = asyncio.run(_search(settings, stores, size, asked, limit, neighbours, vector))
+    with looking(settings.ledger_path) as db:
+        found = searching.with_words(db, found)
     if json:
         show.json_out({"query": asked, "chunks": [_chunk(hit) for hit in found.chunks], "entities": found.entities})
     else:
@@ -72,6 +77,7 @@ async def _search(
     dimensions: int | None,
     words: str,
     limit: int,
+    neighbours: int,
     dense: list[float] | None,
 ) -> searching.Found:
     from core_engine.embeddings.bm25 import Bm25Encoder
@@ -84,7 +90,7 @@ async def _search(
             if store:
                 await store.open()
                 closing.push_async_callback(store.close)
-        return await searching.search(words, vectors, graph, Bm25Encoder(), limit, dense=dense)
+        return await searching.search(words, vectors, graph, Bm25Encoder(), limit, dense=dense, neighbours=neighbours)
 
 
 def _graph_of(settings: Settings, written: str) -> GraphStore | None:
@@ -149,18 +155,21 @@ def _in_words(found: searching.Found, asked: str) -> list[str]:
         also = f", also {', '.join(entity.aliases[:3])}" if entity.aliases else ""
         chunks = "1 chunk" if entity.weight == 1 else f"{entity.weight:,} chunks"
         lines.append(show.cell(f"- {entity.name} ({', '.join(entity.labels)}; {chunks}{also})"))
-        lines += ["    " + show.cell(line) for line in _relations(one)]
+        lines += ["    " + show.cell(_relation(neighbour, entity.id)) for neighbour in one.neighbours]
     return lines
 
 
-def _relations(one: searching.EntityFound) -> list[str]:
-    """A line for each type and direction: `WORKS_AT: Acme`, `WORKS_AT of: Ann Lee`."""
-    by_type: dict[str, list[str]] = {}
-    for relationship, other in one.neighbours:
-        # Of two that occur together, neither is the subject.
-        backwards = relationship.source_id != one.entity.id and relationship.type != CO_OCCURS
-        by_type.setdefault(relationship.type + (" of" if backwards else ""), []).append(other.name)
-    return [f"{kind}: {', '.join(names)}" for kind, names in by_type.items()]
+def _relation(one: searching.Neighbour, entity: str) -> str:
+    """`WORKS_AT: Acme (2 chunks; board.vtt, 0:12:04, Ann Lee)`; `WORKS_AT of: Ann Lee` the other way round."""
+    row = one.relationship
+    # Of two that occur together, neither is the subject.
+    backwards = row.source_id != entity and row.type != CO_OCCURS
+    chunks = "1 chunk" if row.weight == 1 else f"{row.weight:,} chunks"
+    where = []
+    if said := one.said:
+        where = [said.where.document, show.clock(said.start), said.speaker or ""]
+    place = ", ".join(part for part in where if part)
+    return f"{row.type}{' of' if backwards else ''}: {one.entity.name} ({chunks}{'; ' + place if place else ''})"
 
 
 def snippet(text: str, asked: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -172,7 +172,7 @@ def where(db: sqlite3.Connection, chunks: Iterable[int]) -> dict[int, Where]:
     return found
 
 
-def said(db: sqlite3.Connection, places: Iterable[Place], chunks: dict[int, Where]) -> dict[Place, Said]:
+def said(db: sqlite3.Connection, places: Iterable[Place], chunks: Mapping[int, Where]) -> dict[Place, Said]:
     """The words at each place; a place whose chunk or turn is no more is left out."""
     by_chunk: dict[int, list[Place]] = {}
     for place in places:
@@ -189,3 +189,14 @@ def said(db: sqlite3.Connection, places: Iterable[Place], chunks: dict[int, Wher
                     chunks[chunk], place.turn, turn.speaker, turn.start, turn.end, quote, place.modality
                 )
     return found
+
+
+def first(places: Iterable[Place], chunks: Mapping[int, Where], count: int) -> list[Place]:
+    """The first so many in the order of documents' names, whatever order they were read in; those that name it first."""
+    there = [place for place in places if place.chunk in chunks]
+
+    def order(place: Place) -> tuple[bool, str, int, int, str]:
+        where = chunks[place.chunk]
+        return not place.named, where.document, where.index, place.turn, place.quote
+
+    return sorted(there, key=order)[:count]

@@ -92,8 +92,8 @@ def _shown(db: sqlite3.Connection, keys: Sequence[bytes], entities: int, centre:
             named[key][place.chunk] = place
 
     chunks = around.where(db, {chunk for places in (*named.values(), *between.values()) for chunk in places})
-    of_nodes = {key: _first(named[key].values(), chunks, _NODE_QUOTES) for key in keys}
-    of_edges = {key: _first(between[key].values(), chunks, _EDGE_QUOTES) for key in kept}
+    of_nodes = {key: around.first(named[key].values(), chunks, _NODE_QUOTES) for key in keys}
+    of_edges = {key: around.first(between[key].values(), chunks, _EDGE_QUOTES) for key in kept}
     said = around.said(db, {place for some in (*of_nodes.values(), *of_edges.values()) for place in some}, chunks)
 
     entity_rows = rows.entity_rows(db, keys)
@@ -125,17 +125,6 @@ def _shown(db: sqlite3.Connection, keys: Sequence[bytes], entities: int, centre:
 def _sooner(one: Place, other: Place) -> bool:
     """Of two in the same chunk, whether the one tells more, or comes first."""
     return (not one.named, one.turn, one.quote) < (not other.named, other.turn, other.quote)
-
-
-def _first(places: Iterable[Place], chunks: Mapping[int, Where], count: int) -> list[Place]:
-    """The first so many in the order of documents' names, whatever order they were read in; those that name it first."""
-    there = [place for place in places if place.chunk in chunks]
-
-    def order(place: Place) -> tuple[bool, str, int, int, str]:
-        where = chunks[place.chunk]
-        return not place.named, where.document, where.index, place.turn, place.quote
-
-    return sorted(there, key=order)[:count]
 
 
 def _documents(places: Iterable[int], chunks: Mapping[int, Where]) -> list[str]:

@@ -35,6 +35,33 @@ def test_entities_are_found_by_all_or_some_of_the_words(made: Kg) -> None:
     assert "- Quill Systems (" in made("search", "quill").out
 
 
+def test_a_neighbour_comes_with_its_relationship_and_the_words_that_say_so(made: Kg) -> None:
+    (quill,) = made("search", "quill systems", "--json", "--limit", 1, "--neighbours", 3).report["entities"]
+    assert len(quill["neighbours"]) == 3
+    graph = made.graph()
+    weights = {row["id"]: row["weight"] for row in graph["relationships"]}
+    for one in quill["neighbours"]:
+        assert quill["entity"]["id"] in {one["relationship"]["source_id"], one["relationship"]["target_id"]}
+        assert one["relationship"]["weight"] == weights[one["relationship"]["id"]]
+        assert one["said"]["where"]["document"].endswith(".txt")
+        assert one["said"]["speaker"]
+        assert "Quill Systems" in one["said"]["quote"] or one["entity"]["name"] in one["said"]["quote"]
+    said = made("search", "quill", "systems", "--limit", 1).out
+    assert " chunks; m0.txt, " in said
+    assert made("search", "quill", "--json", "--neighbours", 0).report["entities"][0]["neighbours"] == []
+
+
+def test_what_is_stated_comes_before_what_is_only_named_together(kg: Kg) -> None:
+    said = "I'm Ann Lee, and I'm the head of support at Harbor Logistics. Rotterdam and Northwind Mills are late."
+    (kg.folder / "talk.txt").write_text("\n".join(f"Ann Lee: {said} {n}" for n in range(8)), encoding="utf-8")
+    kg.process("talk.txt")
+    (ann,) = kg("search", "ann lee", "--json", "-n", 1).report["entities"]
+    types = [one["relationship"]["type"] for one in ann["neighbours"]]
+    assert "CO_OCCURS" in types
+    assert types[0] != "CO_OCCURS"
+    assert types == sorted(types, key=lambda kind: kind == "CO_OCCURS")
+
+
 def test_nothing_found_is_no_error(made: Kg) -> None:
     for words in (["zyzzyva"], ["''"], ["…"]):
         ran = made("search", *words)
