@@ -161,6 +161,15 @@ class Engine:
     def query_batch(self, name: str, body: Json) -> list[Json]:
         return [self._query(self._get(name), search) for search in body["searches"]]
 
+    def query(self, name: str, body: Json) -> Json:
+        """One search, as other tools' retrievers ask it."""
+        found = self._query(self._get(name), body)
+        wanted = body.get("with_payload")
+        if isinstance(wanted, list):
+            for point in found["points"]:
+                point["payload"] = {key: point["payload"][key] for key in wanted if key in point["payload"]}
+        return found
+
     def _query(self, collection: Collection, search: Json) -> Json:
         query = edge.Query.Nearest(_vector(search["query"]), using=search["using"])
         found = collection.shard.query(

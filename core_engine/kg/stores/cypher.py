@@ -6,6 +6,7 @@ Every node of ours has the private label KgNode, on whose unique `id` all findin
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -35,17 +36,29 @@ class Step:
     all_match: bool = False
 
 
+# All on the private label: only what is ours is ever in them. Names and texts are of one kind of node each (names of
+# entities, text of chunks), so that a search of one index finds no other.
 CONSTRAINT: LiteralString = "CREATE CONSTRAINT kg_node_id IF NOT EXISTS FOR (n:KgNode) REQUIRE n.id IS UNIQUE"
-SCHEMA: tuple[LiteralString, ...] = (CONSTRAINT,)
+INDEXES: tuple[LiteralString, ...] = (
+    "CREATE INDEX kg_name IF NOT EXISTS FOR (n:KgNode) ON (n.workspace, n.name)",
+    "CREATE FULLTEXT INDEX kg_entity_names IF NOT EXISTS FOR (n:KgNode) ON EACH [n.name, n.aliases]",
+    "CREATE FULLTEXT INDEX kg_chunk_text IF NOT EXISTS FOR (n:KgNode) ON EACH [n.text]",
+)
+INDEX_NAMES = frozenset({"kg_name", "kg_entity_names", "kg_chunk_text"})
+SCHEMA: tuple[LiteralString, ...] = (CONSTRAINT, *INDEXES)
+SHOW_INDEXES: LiteralString = "SHOW INDEXES YIELD name RETURN collect(name) AS names"
+
+LAYOUT = 1  # of what is written; a mark without one has this one
 HAS_CONSTRAINT: LiteralString = """
 SHOW CONSTRAINTS YIELD labelsOrTypes, properties WHERE labelsOrTypes = ['KgNode'] AND properties = ['id']
 RETURN count(*) AS found"""
 
 READ_MARK: LiteralString = """
-MATCH (m:KgNode {id: 'store:' + $workspace}) RETURN m.epoch AS epoch, m.generation AS generation, m.types AS types"""
+MATCH (m:KgNode {id: 'store:' + $workspace}) RETURN m.epoch AS epoch, m.generation AS generation, m.types AS types,
+    coalesce(m.layout, 1) AS layout"""
 MAKE_MARK: LiteralString = """
 MERGE (m:KgNode {id: 'store:' + $workspace})
-ON CREATE SET m:KgStore, m.workspace = $workspace, m.epoch = $epoch, m.generation = 0, m.types = []"""
+ON CREATE SET m:KgStore, m.workspace = $workspace, m.epoch = $epoch, m.generation = 0, m.types = [], m.layout = 1"""
 SET_GENERATION: LiteralString = """
 MATCH (m:KgNode {id: 'store:' + $workspace, epoch: $epoch}) SET m.generation = $generation RETURN m.epoch AS epoch"""
 SET_TYPES: LiteralString = "MATCH (m:KgNode {id: 'store:' + $workspace}) SET m.types = $types"
@@ -103,6 +116,18 @@ SET n += row.values
 CREATE (n)-[:FROM_CHUNK {workspace: $workspace}]->(c)
 CREATE (n)-[:SUBJECT {workspace: $workspace}]->(s)
 CREATE (n)-[:OBJECT {workspace: $workspace}]->(o)
+RETURN count(*) AS done"""
+
+# As float32, half of what a list of numbers takes. Neo4j has one vector index for a label and a property, of one size:
+# hence a private label for each size.
+_EMBEDDINGS: LiteralString = """
+UNWIND $rows AS row
+MATCH (n:KgNode {id: row.id})
+WITH n, row, [label IN labels(n) WHERE label STARTS WITH 'KgVector' AND label <> row.label] AS stale
+REMOVE n:$(stale)
+SET n:$(row.label)
+WITH n, row
+CALL db.create.setNodeVectorProperty(n, 'embedding', row.embedding)
 RETURN count(*) AS done"""
 
 _DELETE_NODES: LiteralString = "UNWIND $rows AS id MATCH (n:KgNode {id: id}) DETACH DELETE n"
@@ -186,11 +211,25 @@ def relationship_index(kind: str) -> LiteralString:
     return _with_type("CREATE INDEX IF NOT EXISTS FOR ()-[r:`{type}`]-() ON (r.id)", kind)
 
 
+def vector_indexes(dimensions: int) -> tuple[LiteralString, ...]:
+    """Make the index of chunks' embeddings of that size, and one of the same chunks' text.
+
+    Another size has others, and nothing is ever mixed. Hybrid searches want both indexes on one label (LangChain's).
+    """
+    vectors: LiteralString = """
+CREATE VECTOR INDEX kg_chunk_embedding_{dimensions} IF NOT EXISTS FOR (n:KgVector{dimensions}) ON (n.embedding)
+OPTIONS {indexConfig: {`vector.dimensions`: {dimensions}, `vector.similarity_function`: 'cosine'}}"""
+    text: LiteralString = """
+CREATE FULLTEXT INDEX kg_chunk_text_{dimensions} IF NOT EXISTS FOR (n:KgVector{dimensions}) ON EACH [n.text]"""
+    return tuple(query.replace("{dimensions}", f"{dimensions:d}") for query in (vectors, text))
+
+
 def steps(changes: GraphChanges, types: Iterable[str]) -> Iterator[Step]:
     """What to run, in order, in one transaction. `types` are those that relationships to delete may have."""
     yield Step(_DOCUMENTS, _rows(changes.documents, document_row))
     yield Step(_ENTITIES, _rows(changes.entities, entity_row))
     yield from _chunk_steps(list(_once(changes.chunks)))
+    yield Step(_EMBEDDINGS, [_embedding(*item) for item in sorted(changes.embeddings.items())], all_match=True)
     by_type = attrgetter("type")
     for kind, group in groupby(sorted(_once(changes.relationships), key=by_type), key=by_type):
         yield Step(_merge_relationships(kind), sorted(map(relationship_row, group), key=_ends), all_match=True)
@@ -297,6 +336,11 @@ def statement_row(chunk_id: str, row: StatementRow) -> dict[str, Any]:
         "modality": clean(row.modality),
     }
     return {"id": row.id, "chunk": chunk_id, "subject": row.subject_id, "object": row.object_id, "values": values}
+
+
+def _embedding(chunk_id: str, vector: bytes) -> dict[str, Any]:
+    size = len(vector) // 4
+    return {"id": chunk_id, "label": f"KgVector{size}", "embedding": list(struct.unpack(f"<{size}f", vector))}
 
 
 def relationship_row(row: RelationshipRow) -> dict[str, Any]:
