@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -117,3 +118,21 @@ def test_llamaindex(asked: dict[str, Any]) -> None:
     assert found["get_rel_map"]
     assert asked["chunk"] == found["QdrantVectorStore"][0]
     assert found["text"] == asked["text"]
+
+
+def _queries() -> list[str]:
+    page = (ROOT / "docs/graph-model.md").read_text("utf-8")
+    return re.findall(r"^```cypher\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_shows_ten_queries() -> None:
+    assert len(_queries()) == 10
+
+
+@pytest.mark.parametrize("query", _queries(), ids=range(1, 11))
+def test_every_query_of_the_page_finds_something_in_the_samples(
+    query: str, asked: dict[str, Any], neo4j_server: Address
+) -> None:
+    assert asked
+    with neo4j_server.driver() as driver:
+        assert driver.execute_query(query, database_=neo4j_server.database).records

@@ -118,7 +118,7 @@
     const e = edges[i], x1 = sx(e[FROM]), y1 = sy(e[FROM]), x2 = sx(e[TO]), y2 = sy(e[TO]);
     g.font = "italic 11px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
     const text = inWords(e[KIND]);
-    if (Math.hypot(x2 - x1, y2 - y1) < g.measureText(text).width + sr(e[FROM]) + sr(e[TO]) + 24) return;
+    if (Math.hypot(x2 - x1, y2 - y1) < g.measureText(text).width + sr(e[FROM]) + sr(e[TO]) + 64) return;
     let turn = Math.atan2(y2 - y1, x2 - x1);
     if (Math.abs(turn) > Math.PI / 2) turn += Math.PI;
     g.save();
@@ -214,6 +214,7 @@
     }
     if (x1 > x2) return { ...eye };
     const free = room();
+    if (some.length < 60 && width > 760) { free.left += 60; free.right += 60; free.top += 20; free.bottom += 20; } // for their names
     const w = Math.max(width - free.left - free.right, 80), h = Math.max(height - free.top - free.bottom, 80);
     const k = Math.min(w / Math.max(x2 - x1, 40), h / Math.max(y2 - y1, 40), 2.2);
     return { k, x: (x1 + x2) / 2 - (free.left - free.right) / 2 / k, y: (y1 + y2) / 2 - (free.top - free.bottom) / 2 / k };
