@@ -67,10 +67,12 @@ def begin(db: sqlite3.Connection, sending: Sending) -> None:
 def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error: str = "", parsed: bool = True) -> None:
     """Store how a call ended. An answered chat call is stored unparsed first."""
     db.execute(
-        "UPDATE call SET status = ?, duration_s = ?, prompt = ?, cached = ?, completion = ?, reasoning = ?, cost = ?, "
+        "UPDATE call SET started_at = ?, wait_s = ?, status = ?, duration_s = ?, prompt = ?, cached = ?, completion = ?, reasoning = ?, cost = ?, "
         "error_kind = ?, error = ?, model_answered = ?, finish_reason = ?, request_id = ?, reply = ?, parsed = ? "
         "WHERE id = ?",
         (
+            call.started_at,
+            call.wait_s,
             call.status,
             call.duration_s,
             call.usage.prompt,
@@ -88,6 +90,11 @@ def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error:
             call.id,
         ),
     )
+
+
+def withdraw(db: sqlite3.Connection, call_id: str) -> None:
+    """Take back the row of a call that was not sent after all."""
+    db.execute("DELETE FROM call WHERE id = ? AND status = 'sent'", (call_id,))
 
 
 def abandon_sent(db: sqlite3.Connection) -> tuple[int, Decimal]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from core_engine.errors import LedgerError
+from core_engine.ledger.checkpoints import LAST_RESORT, Checkpoints
 from core_engine.ledger.disk import look_for_room
 from core_engine.ledger.schema import migrate
 
@@ -97,6 +98,7 @@ class Ledger(LedgerBase):
                 raise
         except sqlite3.Error as error:
             raise _explained(path, error) from error
+        self._checkpoints = Checkpoints(lambda: _connect(path))
         self._thread = threading.Thread(target=self._write_all, args=(db,), name="kg-ledger", daemon=True)
         self._thread.start()
 
@@ -151,6 +153,7 @@ class Ledger(LedgerBase):
     def _write_all(self, db: sqlite3.Connection) -> None:
         while group := self._next_group():
             self._commit_group(db, group)
+        self._checkpoints.close()
         # Refusing to close with a reader around would only leave the WAL file for the next opening.
         with contextlib.suppress(sqlite3.Error):
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -180,6 +183,8 @@ class Ledger(LedgerBase):
             return
         for job in group:
             job.finish()
+        with contextlib.suppress(sqlite3.Error):  # whoever commits next hears of it
+            self._checkpoints.committed(db)
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """Begin a change, and be patient with whoever has locked the file: answers that were paid for wait for it."""
@@ -248,6 +253,7 @@ def _connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         )
     db.execute("PRAGMA synchronous = FULL")  # NORMAL forgets commits when the power goes (law 8)
     db.execute("PRAGMA cache_size = -16000")
+    db.execute(f"PRAGMA wal_autocheckpoint = {LAST_RESORT}")
     return db
 
 

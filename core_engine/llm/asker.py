@@ -1,12 +1,14 @@
 """Asks a model: through the limiter, within the budget, and in the ledger before and after (laws 1 and 2).
 
 Every request passes here. Order for each attempt: reserve the budget at its ceiling, reserve at the limiter, commit
-the call's row, send, commit the reply with its usage. Only then does anyone look into the reply.
+the call's row (where there is no limit to wait for, the row first), send, commit the reply with its usage. Only then
+does anyone look into the reply.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -23,7 +25,7 @@ from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.charge import Charge, Size
 from core_engine.limits.knee import Knee
-from core_engine.limits.rate_limiter import Lane, RateLimiter
+from core_engine.limits.rate_limiter import Lane, RateLimiter, Reservation
 from core_engine.llm.client import ChatReply, Client, EmbeddingReply, SteppedDown
 from core_engine.llm.outage import LONGEST_PAUSE_S, Outage
 from core_engine.llm.purse import Purse
@@ -42,6 +44,7 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_LIMITED_S = 600.0  # how long a service may turn everybody away for the rate limit
 _LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the number of tries
 _LEAST_PATIENCE_S = 5.0  # with an outage, when nothing is tried again: that so many fail may still be chance
+_LEAST_AHEAD = 2  # requests whose rows are committed while they wait for a place, besides a fifth of the places
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
 _AROUND = 500  # tokens that a provider may put around our text: marks between messages, a date
 ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
@@ -108,6 +111,7 @@ class Asker:
         )
         self._knee = Knee(end.label, office.max_concurrent, office.stop.waiting)
         self._limited_since: float | None = None  # with no answer since
+        self._ahead = asyncio.Semaphore(_LEAST_AHEAD + office.max_concurrent // 5)
         self._first = asyncio.Lock()
         self.answered = 0  # requests of this run
         self._refused: ServiceRefused | None = None
@@ -219,7 +223,7 @@ class Asker:
         while True:
             attempt += 1
             try:
-                async with self._outage.turn(), self._knee.place():
+                async with self._outage.turn():
                     if self._refused:
                         raise self.give_up(self._refused)  # those who waited need not hear the same by themselves
                     return await self._attempt(question, attempt, need, send, store)
@@ -286,13 +290,10 @@ class Asker:
         spent: Decimal | None = Decimal(0)
         used: int | None = 0
         try:
-            async with office.slots:
-                tokens = self._charge.amount(need.size)
-                async with office.stop.waiting():
-                    reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
+            async with contextlib.AsyncExitStack() as place:
+                call, reservation = await self._cleared(place, question, attempt, ceiling, need)
                 charged: int | None = None
                 try:
-                    call = await self._begin(question, attempt, ceiling, need, reservation.waited_s)
                     await reservation.leave()
                     spent = used = None  # until we know better: cut off from here on, all of it may be billed
                     call, reply = await self._send(call, send, need.at_most)
@@ -322,6 +323,44 @@ class Asker:
         self._limited_since = None
         self._tell(call)
         return call, reply
+
+    async def _cleared(
+        self, place: contextlib.AsyncExitStack, question: Question, attempt: int, ceiling: Decimal | None, need: Need
+    ) -> tuple[LLMCall, Reservation]:
+        """All that a request needs before it is sent: one of the places, leave from the limiter, and its row, committed.
+
+        Where no limit is known, a few have their rows committed while they wait for a place: no place waits for the disk.
+        """
+        if self._office.limiter.bounds(self._lane):
+            await self._enter(place)
+            reservation = await self._reserve(question, need)
+            try:
+                return await self._begin(question, attempt, ceiling, need, reservation.waited_s), reservation
+            except BaseException:
+                reservation.settle(self._charge.to_settle(None))
+                raise
+        async with self._ahead:
+            call = await self._begin(question, attempt, ceiling, need, 0.0)
+            try:
+                await self._enter(place)
+                reservation = await self._reserve(question, need)
+            except BaseException:
+                await asyncio.shield(self._office.ledger.commit(calls.withdraw, call.id))
+                raise
+        return replace(call, started_at=time.time(), wait_s=reservation.waited_s), reservation
+
+    async def _enter(self, place: contextlib.AsyncExitStack) -> None:
+        async with self._office.stop.waiting():
+            await place.enter_async_context(self._knee.place())
+            await place.enter_async_context(self._office.slots)
+        if self._refused:  # those who waited need not hear the same by themselves
+            raise self.give_up(self._refused)
+
+    async def _reserve(self, question: Question, need: Need) -> Reservation:
+        office = self._office
+        async with office.stop.waiting():
+            tokens = self._charge.amount(need.size)
+            return await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
 
     async def _send(self, call: LLMCall, send: Callable[[], Awaitable[T]], at_most: Usage) -> tuple[LLMCall, T]:
         began = time.monotonic()

@@ -13,9 +13,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import numpy as np
 import openai
 import orjson
@@ -158,7 +160,7 @@ class Client:
         Raises PassingFailure, RequestTooLarge, BadReply, ServiceRefused, SteppedDown.
         """
         arguments = self.chat_arguments(system, user, max_tokens, formats)
-        raw = await self.send(self._openai.chat.completions.with_raw_response.create, arguments)
+        raw = await self.send(partial(self._post, "/chat/completions"), arguments)
         return chat_reply(raw.content, raw.headers)
 
     def chat_arguments(
@@ -191,7 +193,7 @@ class Client:
 
     async def embed(self, texts: Sequence[str]) -> EmbeddingReply:
         """Embed once. Raises what chat() raises; BadReply if count, order, size or numbers are wrong."""
-        raw = await self.send(self._openai.embeddings.with_raw_response.create, self.embed_arguments(texts))
+        raw = await self.send(partial(self._post, "/embeddings"), self.embed_arguments(texts))
         size = self.endpoint.vector_size or self.endpoint.dimensions
         return embedding_reply(raw.content, raw.headers, len(texts), size)
 
@@ -204,6 +206,19 @@ class Client:
             "dimensions": self.endpoint.dimensions,
         }
         return {k: v for k, v in arguments.items() if v is not None and k not in self.capabilities.dropped}
+
+    async def _post(self, path: str, **arguments: Any) -> httpx2.Response:
+        """One request to an endpoint of the API.
+
+        The SDK's own function for it would go through each value of the arguments again, for a fifth of the time that
+        a request takes on the event loop.
+        """
+        return await self._openai.post(
+            path,
+            cast_to=httpx2.Response,
+            content=_as_json(arguments),
+            options={"headers": {"content-type": "application/json"}},
+        )
 
     @property
     def api(self) -> openai.AsyncOpenAI:
@@ -323,6 +338,13 @@ class Client:
                 can.dropped.add(name)
                 return f"does not take {name}={arguments[name]}: left out from now on"
         return ""
+
+
+def _as_json(arguments: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(arguments)
+    except orjson.JSONEncodeError:  # an unpaired surrogate, in a model's name say
+        return json.dumps(arguments).encode()
 
 
 def chat_reply(content: bytes, headers: Mapping[str, str]) -> ChatReply:

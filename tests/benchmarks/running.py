@@ -23,13 +23,24 @@ _KG = "import kg_batch; kg_batch.main()"
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A finished command. `anonymous` are samples of the anonymous memory (seconds since start, MB), on Linux only."""
+    """A finished command.
+
+    `anonymous` are samples of the anonymous memory (seconds since start, MB). `together_mb` is the most that all of its
+    processes held at one moment, what they share counted once; `peak_mb` adds up each one's own peak. The first two on
+    Linux only.
+    """
 
     wall_s: float
     cpu_s: float
     peak_mb: float
     report: dict[str, Any]
     anonymous: tuple[tuple[float, float], ...]
+    together: tuple[float, ...] = ()
+
+    @property
+    def together_mb(self) -> float:
+        """The most that its processes held together; their peaks' sum where that can't be seen."""
+        return max(self.together, default=self.peak_mb)
 
     @property
     def anonymous_mb(self) -> float:
@@ -63,19 +74,20 @@ def kg(*words: object, folder: Path, prefix: tuple[str, ...] = (), **env: str) -
         report = json.load(out)
     # The report adds up the peaks of the processes that a run has.
     peak = max(_peak_mb(used.ru_maxrss), report.get("machine", {}).get("peak_rss_mb", 0.0))
-    return Ran(wall, used.ru_utime + used.ru_stime, peak, report, tuple(samples))
+    anonymous, together = tuple((s, mb) for s, mb, _ in samples), tuple(mb for _, _, mb in samples)
+    return Ran(wall, used.ru_utime + used.ru_stime, peak, report, anonymous, together)
 
 
 @contextlib.contextmanager
-def _sampled(pid: int) -> Iterator[list[tuple[float, float]]]:
-    samples: list[tuple[float, float]] = []
+def _sampled(pid: int) -> Iterator[list[tuple[float, float, float]]]:
+    samples: list[tuple[float, float, float]] = []
     over = threading.Event()
 
     def sample() -> None:
         began = time.perf_counter()
         while not over.wait(_SAMPLE_S):
             if (mb := anonymous_mb(pid)) is not None:
-                samples.append((time.perf_counter() - began, mb))
+                samples.append((time.perf_counter() - began, mb, _together_mb(pid)))
 
     watcher = threading.Thread(target=sample)
     watcher.start()
@@ -95,6 +107,11 @@ def anonymous_mb(pid: int) -> float | None:
     return None if own is None else own + sum(_anonymous_mb(child) or 0.0 for child in _children(pid))
 
 
+def _together_mb(pid: int) -> float:
+    """What a process and those it started hold, each page's share of it (PSS): files that are mapped too."""
+    return sum(_field_mb(f"/proc/{each}/smaps_rollup", "Pss:") or 0.0 for each in (pid, *_children(pid)))
+
+
 def _children(pid: int) -> list[int]:
     try:
         listed = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
@@ -104,14 +121,15 @@ def _children(pid: int) -> list[int]:
 
 
 def _anonymous_mb(pid: int) -> float | None:
+    return _field_mb(f"/proc/{pid}/status", "RssAnon:")
+
+
+def _field_mb(path: str, name: str) -> float | None:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        lines = Path(path).read_text().splitlines()
     except OSError:
         return None
-    for line in status.splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return None
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name)), None)
 
 
 def _peak_mb(maxrss: int) -> float:

@@ -88,9 +88,11 @@ class Connection(asyncio.Protocol):
         if request is None:
             return
         self._busy = True
+        came = self._loop.time()
         reply, self._finish = self._handler(request)
         if reply.delay > 0:
-            self._timer = self._loop.call_later(reply.delay, self._send, reply)
+            # From the request's arrival on: what making up a reply takes here is no part of a model's latency.
+            self._timer = self._loop.call_at(came + reply.delay, self._send, reply)
         else:
             self._send(reply)
 
