@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),
     "search": ("cli.search", "Find chunks and entities by words."),
     "export": ("cli.export", "Write the whole graph to files for other tools."),
-    "view": ("cli.view", "Show the graph, or what surrounds an entity, as one HTML page."),
+    "view": ("cli.view", "Show the graph, or a part of it, as one HTML page."),
     "dead-letters": ("cli.mend", "List what failed for good, and why."),
     "retry": ("cli.process", "Ask again about what failed."),
     "batches": ("cli.batches", "List the Batch API's jobs, and cancel them."),

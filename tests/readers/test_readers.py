@@ -38,6 +38,9 @@ def asked(
         )
     with neo4j_server.driver() as driver:
         driver.execute_query("CALL db.awaitIndexes(120)", database_=neo4j_server.database)
+        driver.execute_query(
+            "CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()", database_=neo4j_server.database
+        )
     chunk, vector = (
         kg.ledger(WORKSPACE)
         .execute(

@@ -37,14 +37,20 @@ class Step:
 
 
 # All on the private label: only what is ours is ever in them. Names and texts are of one kind of node each (names of
-# entities, text of chunks), so that a search of one index finds no other.
+# entities, text of chunks), so that a search of one index finds no other. They are filled a moment after each commit,
+# which is then no slower. None of another kind on names: those hold 8 kB at most, and fail the write of a longer one.
 CONSTRAINT: LiteralString = "CREATE CONSTRAINT kg_node_id IF NOT EXISTS FOR (n:KgNode) REQUIRE n.id IS UNIQUE"
 INDEXES: tuple[LiteralString, ...] = (
-    "CREATE INDEX kg_name IF NOT EXISTS FOR (n:KgNode) ON (n.workspace, n.name)",
-    "CREATE FULLTEXT INDEX kg_entity_names IF NOT EXISTS FOR (n:KgNode) ON EACH [n.name, n.aliases]",
-    "CREATE FULLTEXT INDEX kg_chunk_text IF NOT EXISTS FOR (n:KgNode) ON EACH [n.text]",
+    (
+        "CREATE FULLTEXT INDEX kg_entity_names IF NOT EXISTS FOR (n:KgNode) ON EACH [n.name, n.aliases] "
+        "OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"
+    ),
+    (
+        "CREATE FULLTEXT INDEX kg_chunk_text IF NOT EXISTS FOR (n:KgNode) ON EACH [n.text] "
+        "OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"
+    ),
 )
-INDEX_NAMES = frozenset({"kg_name", "kg_entity_names", "kg_chunk_text"})
+INDEX_NAMES = frozenset({"kg_entity_names", "kg_chunk_text"})
 SCHEMA: tuple[LiteralString, ...] = (CONSTRAINT, *INDEXES)
 SHOW_INDEXES: LiteralString = "SHOW INDEXES YIELD name RETURN collect(name) AS names"
 
@@ -61,6 +67,7 @@ MERGE (m:KgNode {id: 'store:' + $workspace})
 ON CREATE SET m:KgStore, m.workspace = $workspace, m.epoch = $epoch, m.generation = 0, m.types = [], m.layout = 1"""
 SET_GENERATION: LiteralString = """
 MATCH (m:KgNode {id: 'store:' + $workspace, epoch: $epoch}) SET m.generation = $generation RETURN m.epoch AS epoch"""
+TOUCH_MARK: LiteralString = "MATCH (m:KgNode {id: 'store:' + $workspace}) SET m.generation = m.generation"
 SET_TYPES: LiteralString = "MATCH (m:KgNode {id: 'store:' + $workspace}) SET m.types = $types"
 
 _DOCUMENTS: LiteralString = """
@@ -220,7 +227,8 @@ def vector_indexes(dimensions: int) -> tuple[LiteralString, ...]:
 CREATE VECTOR INDEX kg_chunk_embedding_{dimensions} IF NOT EXISTS FOR (n:KgVector{dimensions}) ON (n.embedding)
 OPTIONS {indexConfig: {`vector.dimensions`: {dimensions}, `vector.similarity_function`: 'cosine'}}"""
     text: LiteralString = """
-CREATE FULLTEXT INDEX kg_chunk_text_{dimensions} IF NOT EXISTS FOR (n:KgVector{dimensions}) ON EACH [n.text]"""
+CREATE FULLTEXT INDEX kg_chunk_text_{dimensions} IF NOT EXISTS FOR (n:KgVector{dimensions}) ON EACH [n.text]
+OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"""
     return tuple(query.replace("{dimensions}", f"{dimensions:d}") for query in (vectors, text))
 
 

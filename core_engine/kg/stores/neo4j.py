@@ -65,6 +65,15 @@ class Neo4jGraphStore:
             await self.close()
             raise
 
+    async def check_writable(self) -> None:
+        async with (
+            self._told(),
+            self._open_driver.session(database=self._database) as session,
+            await session.begin_transaction() as tx,
+        ):
+            await (await tx.run(cypher.TOUCH_MARK, workspace=self.workspace)).consume()
+            await tx.rollback()
+
     async def begin(self, generation: int) -> None:
         async with self._told():
             marks = await self._query(cypher.SET_GENERATION, epoch=self._epoch, generation=generation)

@@ -186,7 +186,6 @@ async def test_indexes_are_made_once_and_hold_nothing_of_others(
     indexes = ask("SHOW INDEXES YIELD name, type, labelsOrTypes WHERE name STARTS WITH 'kg_' RETURN *")
     kinds = {row["name"]: row["type"] for row in indexes}
     assert kinds["kg_entity_names"] == kinds["kg_chunk_text"] == "FULLTEXT"
-    assert kinds["kg_name"] == "RANGE"
     assert all(label.startswith("Kg") for row in indexes if row["type"] != "RANGE" for label in row["labelsOrTypes"])
     before = last_transaction(neo4j_server)
     await store.open()
