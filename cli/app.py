@@ -30,9 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("cli.reports", "Show what a run did and what it cost."),
     "runs": ("cli.reports", "List the runs of a workspace."),
     "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),
-    "search": ("cli.look", "Find chunks and entities by words."),
+    "search": ("cli.search", "Find chunks and entities by words."),
     "entities": ("cli.entities", "Look at who is who, and correct it."),
-    "export": ("cli.look", "Write the whole graph to a file."),
+    "export": ("cli.export", "Write the whole graph to files for other tools."),
+    "view": ("cli.view", "Show the graph, or a part of it, as one HTML page."),
     "dead-letters": ("cli.mend", "List what failed for good, and why."),
     "retry": ("cli.process", "Ask again about what failed."),
     "batches": ("cli.batches", "List the Batch API's jobs, and cancel them."),
@@ -108,7 +109,7 @@ def run(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     # What a workspace holds is its owner's, whatever library writes it (the vector store's files take no mode). What is
     # written for others to read is as its owner's umask says.
-    before = os.umask(0o077) if words[:1] not in (["export"], ["ontology"], ["eval"]) else None
+    before = os.umask(0o077) if words[:1] not in (["export"], ["view"], ["ontology"], ["eval"]) else None
     try:
         code = _run(arguments)
     finally:

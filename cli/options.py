@@ -129,6 +129,16 @@ VectorStore = Annotated[
     str | None, typer.Option("--vector-store", help="auto, embedded, qdrant or none. [auto]", rich_help_panel=_STORES)
 ]
 
+Neo4jEmbeddings = Annotated[
+    bool | None,
+    typer.Option(
+        "--neo4j-embeddings",
+        help="Chunks' vectors in Neo4j too, with an index.",
+        show_default=False,
+        rich_help_panel=_STORES,
+    ),
+]
+
 DeferWrites = Annotated[
     bool | None,
     typer.Option(

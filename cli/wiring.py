@@ -217,6 +217,10 @@ def wire(
     )
     prices = prices_of(settings)
     dimensions = dimensions_of(settings, ledger, asked) if embed_spec else None
+    if settings.neo4j_embeddings and (dimensions is None or settings.graph_store_used != "neo4j"):
+        raise SettingsError(
+            "--neo4j-embeddings needs a Neo4j (NEO4J_URI) and vectors by meaning (--embedder openai): there is nothing to write"
+        )
     projector = _follower(settings, plan, ledger, dimensions)
     clients: list[Client] = []
     office = budget = None
@@ -421,6 +425,9 @@ def projector_of(
         Bm25Encoder(),
         dense=dimensions is not None,
         deferred=deferred,
+        embeddings_in_graph=settings.neo4j_embeddings
+        and settings.graph_store_used == "neo4j"
+        and dimensions is not None,
     )
 
 

@@ -29,6 +29,9 @@ class GraphStore(Protocol):
     async def open(self) -> StoreMark:
         """Connect, make constraints and indexes where they are missing, and say which store this is."""
 
+    async def check_writable(self) -> None:
+        """Raise StoreError where this user, or the database, may only be read. Changes nothing."""
+
     async def begin(self, generation: int) -> None:
         """Record durably that writing session `generation` begins."""
 

@@ -148,6 +148,7 @@ class Projector:
         *,
         dense: bool,
         deferred: bool = False,
+        embeddings_in_graph: bool = False,
     ) -> None:
         self._ledger = ledger
         self._workspace = workspace
@@ -156,6 +157,7 @@ class Projector:
         self._vector_store = vector_store
         self._sparse = sparse
         self._dense = dense
+        self._embeddings_in_graph = embeddings_in_graph
         self._wake = threading.Event()
         self._ending = False
         self._hurry = threading.Event()
@@ -352,12 +354,20 @@ class Projector:
                 for page in stores.changed_units(db, state.no, kind, state.synced, upto, size):
                     found = read_rows(db, [key for key, _ in page])
                     gone[kind] += [key for key, before in page if before is not None and key not in found]
-                    await self._write_page(store, state.no, kind, page, found)
+                    embeddings = self._embeddings(db, found) if kind == CHUNK else {}
+                    await self._write_page(store, state.no, kind, page, found, embeddings)
             for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
                 for at in range(0, len(gone[kind]), _GRAPH_PAGE):
                     await self._delete_page(store, state.no, kind, gone[kind][at : at + _GRAPH_PAGE])
         self._ledger.write(stores.synced, state.no, upto)
         self.result.graph_state = replace(state, synced=upto, fresh=False)
+
+    def _embeddings(self, db: sqlite3.Connection, chunks: Mapping[bytes, Any]) -> dict[bytes, bytes]:
+        """The vectors of these chunks, where the graph is to have them too."""
+        if not self._embeddings_in_graph:
+            return {}
+        sources = rows.vector_sources(db, list(chunks), dense=True)
+        return {key: vector for key, (*_, vector) in sources.items() if vector}
 
     async def _write_page(
         self,
@@ -366,25 +376,30 @@ class Projector:
         kind: int,
         page: Sequence[tuple[bytes, bytes | None]],
         found: Mapping[bytes, Any],
+        embeddings: Mapping[bytes, bytes],
     ) -> None:
         written = self.result.graph
         marks: list[tuple[bytes, bytes]] = []
         changed: list[Any] = []
+        vectors: dict[str, bytes] = {}
         new = 0
         for key, before in page:
             row = found.get(key)
             if row is None:
                 continue
-            now = _hash(_as_bytes(row))
+            vector = embeddings.get(key)
+            now = _hash(_as_bytes(row), vector) if vector else _hash(_as_bytes(row))
             if now != before:
                 changed.append(row)
                 marks.append((key, now))
                 new += before is None
+                if vector:
+                    vectors[row.id] = vector
         if not changed:
             return
         self._look_at_the_clock()
         await self._begin("graph")
-        await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}))
+        await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}, embeddings=vectors))
         written.calls += 1
         self._ledger.write(stores.mark_written, number, kind, marks, ())
         written.count(written.new, _KINDS[kind], new)

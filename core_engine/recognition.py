@@ -16,6 +16,7 @@ from core_engine.types import GraphCounts, StoreMark
 async def meet_graph(ledger: LedgerBase, store: GraphStore) -> tuple[StoreState, str]:
     """Open the store and recognise it: how it stands, and what the user should know ('' if nothing)."""
     mark = await store.open()
+    await store.check_writable()  # before anything is bought that could not be written
 
     async def held() -> bool:
         return await store.counts() != GraphCounts()

@@ -73,6 +73,7 @@ class Settings:
     neo4j_username: str = _option("neo4j", "NEO4J_USERNAME")
     neo4j_password: str | None = _option(None, "NEO4J_PASSWORD", secret=True)
     neo4j_database: str | None = _option(None, "NEO4J_DATABASE")
+    neo4j_embeddings: bool = _option(False)
     qdrant_url: str | None = _option(None, "QDRANT_URL")
     qdrant_api_key: str | None = _option(None, "QDRANT_API_KEY", secret=True)
 

@@ -340,7 +340,8 @@ class GraphChanges:
 
     Upserts go documents, entities, chunks, relationships; deletions (ids) the other way round. A chunk's unit (its
     NEXT_CHUNK and FROM_DOCUMENT links, its mentions and statements) replaces what the store had for that chunk.
-    Every id referred to exists in the store or in the same changes.
+    Every id referred to exists in the store or in the same changes. `embeddings`: of some of the chunks, by id, float32
+    in little-endian order, for a store that keeps vectors beside the graph.
     """
 
     documents: tuple[DocumentRow, ...] = ()
@@ -351,6 +352,7 @@ class GraphChanges:
     deleted_entities: tuple[str, ...] = ()
     deleted_chunks: tuple[str, ...] = ()
     deleted_relationships: tuple[str, ...] = ()
+    embeddings: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

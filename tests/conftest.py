@@ -5,12 +5,21 @@ import logging
 import pytest
 
 from core_engine.loggers import OURS
+from tests.browser.fixture import _chromium, open_page
 from tests.neo4j_server.fixture import neo4j_server
 from tests.openai_server.fixture import openai_server, openai_server_pool
 from tests.qdrant_face.fixture import _face_process, qdrant_face
 
 # A fixture is found where it is imported; a second import in a folder's conftest would be a second server.
-__all__ = ["_face_process", "neo4j_server", "openai_server", "openai_server_pool", "qdrant_face"]
+__all__ = [
+    "_chromium",
+    "_face_process",
+    "neo4j_server",
+    "open_page",
+    "openai_server",
+    "openai_server_pool",
+    "qdrant_face",
+]
 
 
 @pytest.fixture(autouse=True)

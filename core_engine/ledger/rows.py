@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +56,7 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
     norms: dict[bytes, dict[str, str]] = defaultdict(dict)
     types: dict[bytes, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     weights: dict[bytes, int] = defaultdict(int)
-    _put_keys(db, keys)
+    put_keys(db, keys)
     rows = db.execute(
         # CROSS JOIN: without it SQLite may read all that there is for each page.
         "SELECT k.key, f.name, f.type, sum(f.chunks), min(a.scope != ''), min(a.norm) FROM temp.wanted k "
@@ -294,7 +294,8 @@ def vector_sources(db: sqlite3.Connection, keys: Sequence[bytes], *, dense: bool
     return found
 
 
-def _put_keys(db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
+def put_keys(db: sqlite3.Connection, keys: Sequence[bytes]) -> None:
+    """Into the table `temp.wanted`, for queries to join with."""
     db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (key BLOB PRIMARY KEY) WITHOUT ROWID")
     db.execute("DELETE FROM temp.wanted")
     db.executemany("INSERT INTO temp.wanted (key) VALUES (?)", [(key,) for key in keys])
@@ -306,6 +307,14 @@ def _put_relations(db: sqlite3.Connection, relations: Sequence[tuple[bytes, byte
     db.executemany("INSERT INTO temp.related (key, source, target, kind) VALUES (?, ?, ?, ?)", relations)
 
 
-def all_keys(db: sqlite3.Connection, kind: int) -> list[bytes]:
+def keys_in_pages(db: sqlite3.Connection, kind: int, size: int) -> Iterator[list[bytes]]:
     """The keys of a kind's units, whether they still exist or not, sorted."""
-    return [row[0] for row in db.execute("SELECT key FROM unit WHERE kind = ? ORDER BY key", (kind,))]
+    after = b""
+    while page := [
+        row[0]
+        for row in db.execute(
+            "SELECT key FROM unit WHERE kind = ? AND key > ? ORDER BY key LIMIT ?", (kind, after, size)
+        )
+    ]:
+        yield page
+        after = page[-1]

@@ -42,6 +42,9 @@ class Graph:
     async def open(self) -> StoreMark:
         return self.mark
 
+    async def check_writable(self) -> None:
+        """It always is."""
+
     async def begin(self, generation: int) -> None:
         self.began.append(generation)
         self.mark = StoreMark(self.mark.epoch, generation)

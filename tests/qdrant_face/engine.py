@@ -99,12 +99,12 @@ class Engine:
 
     def index(self, name: str, body: Json) -> Json:
         collection = self._get(name)
-        if body["field_schema"] != "keyword":
-            raise Refused(400, f"the face indexes keywords only, not {body['field_schema']}")
-        collection.shard.update(
-            edge.UpdateOperation.create_field_index(body["field_name"], edge.PayloadSchemaType.Keyword)
-        )
-        collection.indexed[body["field_name"]] = "keyword"
+        kinds = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSchemaType.Float}
+        kind = body["field_schema"]
+        if kind not in kinds:
+            raise Refused(400, f"the face indexes keywords and floats only, not {kind}")
+        collection.shard.update(edge.UpdateOperation.create_field_index(body["field_name"], kinds[kind]))
+        collection.indexed[body["field_name"]] = kind
         return _DONE
 
     def all_aliases(self) -> Json:
@@ -160,6 +160,15 @@ class Engine:
 
     def query_batch(self, name: str, body: Json) -> list[Json]:
         return [self._query(self._get(name), search) for search in body["searches"]]
+
+    def query(self, name: str, body: Json) -> Json:
+        """One search, as other tools' retrievers ask it."""
+        found = self._query(self._get(name), body)
+        wanted = body.get("with_payload")
+        if isinstance(wanted, list):
+            for point in found["points"]:
+                point["payload"] = {key: point["payload"][key] for key in wanted if key in point["payload"]}
+        return found
 
     def _query(self, collection: Collection, search: Json) -> Json:
         query = edge.Query.Nearest(_vector(search["query"]), using=search["using"])

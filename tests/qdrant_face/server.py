@@ -65,6 +65,7 @@ ROUTES: list[tuple[str, re.Pattern[str], Answer]] = [
         ("POST", r"/collections/([^/]+)/points/delete", lambda e, n, b: e.delete(n, b)),
         ("POST", r"/collections/([^/]+)/points/count", lambda e, n, b: e.count(n, b)),
         ("POST", r"/collections/([^/]+)/points/query/batch", lambda e, n, b: e.query_batch(n, b)),
+        ("POST", r"/collections/([^/]+)/points/query", lambda e, n, b: e.query(n, b)),
     )
 ]
 

@@ -60,6 +60,7 @@ class EdgeVectorStore:
             self._mark = read_mark(self._mark_file)
             if self._mark is not None and self._points.is_dir():
                 self._shard = edge.EdgeShard.load(str(self._points))
+                _index(self._shard)
             else:
                 self._mark, self._shard = self._create()
         return self._mark
@@ -149,8 +150,7 @@ class EdgeVectorStore:
             shutil.rmtree(self._points)
         self._folder.mkdir(parents=True, exist_ok=True)
         shard = edge.EdgeShard.create(str(self._points), self._config())
-        for field in INDEXED:
-            shard.update(edge.UpdateOperation.create_field_index(field, edge.PayloadSchemaType.Keyword))
+        _index(shard)
         shard.flush()
         mark = StoreMark(uuid.uuid4().hex, 0)
         write_mark(self._mark_file, mark)
@@ -213,6 +213,15 @@ class EdgeVectorStore:
             f"the vector store in {self._folder} failed while {doing}: {reason}. Look for a full or read-only disk; "
             "if it is damaged, delete that folder and run `kg rebuild`, which costs nothing"
         )
+
+
+def _index(shard: edge.EdgeShard) -> None:
+    """Add the payload indexes that the points lack: an older version made fewer."""
+    kinds = {"keyword": edge.PayloadSchemaType.Keyword, "float": edge.PayloadSchemaType.Float}
+    known = shard.info().payload_schema
+    for field, kind in INDEXED.items():
+        if field not in known:
+            shard.update(edge.UpdateOperation.create_field_index(field, kinds[kind]))
 
 
 def _edge_sparse(vector: SparseVector) -> edge.SparseVector:

@@ -13,7 +13,14 @@ from core_engine.types import Point, SparseVector
 
 DENSE = "dense"
 SPARSE = "sparse"
-INDEXED = ("document_id", "workspace")
+# What a search may be narrowed by, and how it is indexed.
+INDEXED = {
+    "document_id": "keyword",
+    "workspace": "keyword",
+    "document": "keyword",
+    "speakers": "keyword",
+    "start": "float",
+}
 
 
 def slug(model: str | None, dimensions: int | None) -> str:

@@ -224,9 +224,9 @@ class QdrantVectorStore:
                 f"{self.name} has a collection {self._collection} that is not as kg makes it ({problem}): "
                 "rename or delete it, or use another --workspace"
             )
-        for field in INDEXED:
+        for field, kind_name in INDEXED.items():
             if field not in found.payload_schema:
-                kind = models.PayloadSchemaType.KEYWORD
+                kind = models.PayloadSchemaType(kind_name)
                 await self._patient.make(client.create_payload_index, self._collection, field, kind, wait=True)
 
     def _misfit(self, params: models.CollectionParams) -> str | None:

@@ -6,6 +6,7 @@ Every node of ours has the private label KgNode, on whose unique `id` all findin
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -35,18 +36,38 @@ class Step:
     all_match: bool = False
 
 
+# All on the private label: only what is ours is ever in them. Names and texts are of one kind of node each (names of
+# entities, text of chunks), so that a search of one index finds no other. They are filled a moment after each commit,
+# which is then no slower. None of another kind on names: those hold 8 kB at most, and fail the write of a longer one.
 CONSTRAINT: LiteralString = "CREATE CONSTRAINT kg_node_id IF NOT EXISTS FOR (n:KgNode) REQUIRE n.id IS UNIQUE"
+INDEXES: tuple[LiteralString, ...] = (
+    (
+        "CREATE FULLTEXT INDEX kg_entity_names IF NOT EXISTS FOR (n:KgNode) ON EACH [n.name, n.aliases] "
+        "OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"
+    ),
+    (
+        "CREATE FULLTEXT INDEX kg_chunk_text IF NOT EXISTS FOR (n:KgNode) ON EACH [n.text] "
+        "OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"
+    ),
+)
+INDEX_NAMES = frozenset({"kg_entity_names", "kg_chunk_text"})
+SCHEMA: tuple[LiteralString, ...] = (CONSTRAINT, *INDEXES)
+SHOW_INDEXES: LiteralString = "SHOW INDEXES YIELD name RETURN collect(name) AS names"
+
+LAYOUT = 1  # of what is written; a mark without one has this one
 HAS_CONSTRAINT: LiteralString = """
 SHOW CONSTRAINTS YIELD labelsOrTypes, properties WHERE labelsOrTypes = ['KgNode'] AND properties = ['id']
 RETURN count(*) AS found"""
 
 READ_MARK: LiteralString = """
-MATCH (m:KgNode {id: 'store:' + $workspace}) RETURN m.epoch AS epoch, m.generation AS generation, m.types AS types"""
+MATCH (m:KgNode {id: 'store:' + $workspace}) RETURN m.epoch AS epoch, m.generation AS generation, m.types AS types,
+    coalesce(m.layout, 1) AS layout"""
 MAKE_MARK: LiteralString = """
 MERGE (m:KgNode {id: 'store:' + $workspace})
-ON CREATE SET m:KgStore, m.workspace = $workspace, m.epoch = $epoch, m.generation = 0, m.types = []"""
+ON CREATE SET m:KgStore, m.workspace = $workspace, m.epoch = $epoch, m.generation = 0, m.types = [], m.layout = 1"""
 SET_GENERATION: LiteralString = """
 MATCH (m:KgNode {id: 'store:' + $workspace, epoch: $epoch}) SET m.generation = $generation RETURN m.epoch AS epoch"""
+TOUCH_MARK: LiteralString = "MATCH (m:KgNode {id: 'store:' + $workspace}) SET m.generation = m.generation"
 SET_TYPES: LiteralString = "MATCH (m:KgNode {id: 'store:' + $workspace}) SET m.types = $types"
 
 _DOCUMENTS: LiteralString = """
@@ -102,6 +123,18 @@ SET n += row.values
 CREATE (n)-[:FROM_CHUNK {workspace: $workspace}]->(c)
 CREATE (n)-[:SUBJECT {workspace: $workspace}]->(s)
 CREATE (n)-[:OBJECT {workspace: $workspace}]->(o)
+RETURN count(*) AS done"""
+
+# As float32, half of what a list of numbers takes. Neo4j has one vector index for a label and a property, of one size:
+# hence a private label for each size.
+_EMBEDDINGS: LiteralString = """
+UNWIND $rows AS row
+MATCH (n:KgNode {id: row.id})
+WITH n, row, [label IN labels(n) WHERE label STARTS WITH 'KgVector' AND label <> row.label] AS stale
+REMOVE n:$(stale)
+SET n:$(row.label)
+WITH n, row
+CALL db.create.setNodeVectorProperty(n, 'embedding', row.embedding)
 RETURN count(*) AS done"""
 
 _DELETE_NODES: LiteralString = "UNWIND $rows AS id MATCH (n:KgNode {id: id}) DETACH DELETE n"
@@ -188,14 +221,29 @@ def relationship_index(kind: str) -> LiteralString:
     return _with_type("CREATE INDEX IF NOT EXISTS FOR ()-[r:`{type}`]-() ON (r.id)", kind)
 
 
+def vector_indexes(dimensions: int) -> tuple[LiteralString, ...]:
+    """Make the index of chunks' embeddings of that size, and one of the same chunks' text.
+
+    Another size has others, and nothing is ever mixed. Hybrid searches want both indexes on one label (LangChain's).
+    """
+    vectors: LiteralString = """
+CREATE VECTOR INDEX kg_chunk_embedding_{dimensions} IF NOT EXISTS FOR (n:KgVector{dimensions}) ON (n.embedding)
+OPTIONS {indexConfig: {`vector.dimensions`: {dimensions}, `vector.similarity_function`: 'cosine'}}"""
+    text: LiteralString = """
+CREATE FULLTEXT INDEX kg_chunk_text_{dimensions} IF NOT EXISTS FOR (n:KgVector{dimensions}) ON EACH [n.text]
+OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"""
+    return tuple(query.replace("{dimensions}", f"{dimensions:d}") for query in (vectors, text))
+
+
 def steps(changes: GraphChanges, types: Iterable[str]) -> Iterator[Step]:
     """What to run, in order, in one transaction. `types` are those that relationships to delete may have."""
-    yield Step(_DOCUMENTS, _rows(changes.documents, _document))
-    yield Step(_ENTITIES, _rows(changes.entities, _entity))
+    yield Step(_DOCUMENTS, _rows(changes.documents, document_row))
+    yield Step(_ENTITIES, _rows(changes.entities, entity_row))
     yield from _chunk_steps(list(_once(changes.chunks)))
+    yield Step(_EMBEDDINGS, [_embedding(*item) for item in sorted(changes.embeddings.items())], all_match=True)
     by_type = attrgetter("type")
     for kind, group in groupby(sorted(_once(changes.relationships), key=by_type), key=by_type):
-        yield Step(_merge_relationships(kind), sorted(map(_relationship, group), key=_ends), all_match=True)
+        yield Step(_merge_relationships(kind), sorted(map(relationship_row, group), key=_ends), all_match=True)
     yield from (Step(_delete_relationships(kind), changes.deleted_relationships) for kind in types)
     yield Step(_CLEAR_STATEMENTS, changes.deleted_chunks)
     yield Step(_DELETE_NODES, changes.deleted_chunks)
@@ -209,11 +257,11 @@ def _chunk_steps(chunks: list[ChunkRow]) -> Iterator[Step]:
     yield Step(_CLEAR_STATEMENTS, ids)
     yield Step(_CLEAR_MENTIONS, ids)
     yield Step(_CLEAR_LINKS, ids)
-    yield Step(_CHUNKS, [_chunk(c) for c in chunks], all_match=True)
+    yield Step(_CHUNKS, [chunk_row(c) for c in chunks], all_match=True)
     following = [{"id": c.id, "next": c.next_id} for c in chunks if c.next_id]
     yield Step(_NEXT_CHUNKS, following, all_match=True)
-    yield Step(_MENTIONS, [_mention(c.id, m) for c in chunks for m in c.mentions], all_match=True)
-    yield Step(_STATEMENTS, [_statement(c.id, s) for c in chunks for s in _once(c.statements)], all_match=True)
+    yield Step(_MENTIONS, [mention_row(c.id, m) for c in chunks for m in c.mentions], all_match=True)
+    yield Step(_STATEMENTS, [statement_row(c.id, s) for c in chunks for s in _once(c.statements)], all_match=True)
 
 
 def _merge_relationships(kind: str) -> LiteralString:
@@ -237,7 +285,7 @@ def _with_type(query: LiteralString, kind: str) -> LiteralString:
     return query.replace("{type}", checked_type(kind))
 
 
-# --- rows ------------------------------------------------------------------------------------------------------------
+# --- rows, as the queries above take them -----------------------------------------------------------------------------
 
 
 def _once(rows: Iterable[Any]) -> Iterable[Any]:
@@ -249,13 +297,13 @@ def _rows(rows: Iterable[Any], as_row: Any) -> list[dict[str, Any]]:
     return [as_row(row) for row in _once(rows)]
 
 
-def _document(row: DocumentRow) -> dict[str, Any]:
+def document_row(row: DocumentRow) -> dict[str, Any]:
     # A property can't be a map.
     metadata = orjson.dumps({clean(k): clean(v) for k, v in row.metadata.items()}).decode()
     return {"id": row.id, "values": {"path": clean(row.path), "title": clean(row.title), "metadata": metadata}}
 
 
-def _entity(row: EntityRow) -> dict[str, Any]:
+def entity_row(row: EntityRow) -> dict[str, Any]:
     values = {
         "name": clean(row.name),
         "types": checked_labels(row.labels),
@@ -265,7 +313,7 @@ def _entity(row: EntityRow) -> dict[str, Any]:
     return {"id": row.id, "values": values}
 
 
-def _chunk(row: ChunkRow) -> dict[str, Any]:
+def chunk_row(row: ChunkRow) -> dict[str, Any]:
     values = {
         "index": row.index,
         "text": clean(row.text),
@@ -276,7 +324,7 @@ def _chunk(row: ChunkRow) -> dict[str, Any]:
     return {"id": row.id, "document": row.document_id, "values": values}
 
 
-def _mention(chunk_id: str, row: MentionRow) -> dict[str, Any]:
+def mention_row(chunk_id: str, row: MentionRow) -> dict[str, Any]:
     values = {
         "name": clean(row.name),
         "turns": list(row.turns),
@@ -290,7 +338,7 @@ def _mention(chunk_id: str, row: MentionRow) -> dict[str, Any]:
     return {"chunk": chunk_id, "entity": row.entity_id, "values": values}
 
 
-def _statement(chunk_id: str, row: StatementRow) -> dict[str, Any]:
+def statement_row(chunk_id: str, row: StatementRow) -> dict[str, Any]:
     values = {
         "predicate": clean(row.predicate),
         "quote": clean(row.quote),
@@ -306,7 +354,12 @@ def _statement(chunk_id: str, row: StatementRow) -> dict[str, Any]:
     return {"id": row.id, "chunk": chunk_id, "subject": row.subject_id, "object": row.object_id, "values": values}
 
 
-def _relationship(row: RelationshipRow) -> dict[str, Any]:
+def _embedding(chunk_id: str, vector: bytes) -> dict[str, Any]:
+    size = len(vector) // 4
+    return {"id": chunk_id, "label": f"KgVector{size}", "embedding": list(struct.unpack(f"<{size}f", vector))}
+
+
+def relationship_row(row: RelationshipRow) -> dict[str, Any]:
     values = {
         "weight": row.weight,
         "first": clean_or_none(row.first),

@@ -150,6 +150,9 @@ class EmbeddedGraphStore:
             await self.close()
             raise
 
+    async def check_writable(self) -> None:
+        """Opening it has: that makes its journal."""
+
     async def begin(self, generation: int) -> None:
         with self._transaction() as db:
             db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (generation,))

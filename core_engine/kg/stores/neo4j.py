@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from core_engine.types import EntityRow, GraphChanges, GraphCounts, Relationship
 _OLDEST = (5, 26)
 _SCHEMES = frozenset({"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"})
 _ROWS_A_QUERY = 2000
+_BYTES_A_QUERY = 8_000_000  # about: what a server must hold for one query, several times over
 _IDS_A_PAGE = 10_000
 _LATER = "What was paid for is in the ledger; the next run writes what is missing."
 
@@ -49,6 +50,7 @@ class Neo4jGraphStore:
         self._driver: AsyncDriver | None = None
         self._epoch = ""
         self._types: frozenset[str] = frozenset()
+        self._sizes: set[int] = set()  # of embeddings that are indexed
 
     def __repr__(self) -> str:
         return f"<Neo4jGraphStore {self.name}, database {self._database!r}, workspace {self.workspace!r}>"
@@ -63,6 +65,15 @@ class Neo4jGraphStore:
             await self.close()
             raise
 
+    async def check_writable(self) -> None:
+        async with (
+            self._told(),
+            self._open_driver.session(database=self._database) as session,
+            await session.begin_transaction() as tx,
+        ):
+            await (await tx.run(cypher.TOUCH_MARK, workspace=self.workspace)).consume()
+            await tx.rollback()
+
     async def begin(self, generation: int) -> None:
         async with self._told():
             marks = await self._query(cypher.SET_GENERATION, epoch=self._epoch, generation=generation)
@@ -76,7 +87,11 @@ class Neo4jGraphStore:
             types = self._types | {row.type for row in changes.relationships}
             steps = [step for step in cypher.steps(changes, sorted(types)) if step.rows]
             for kind in sorted(types - self._types):
-                await self._index(kind)
+                await self._index(cypher.relationship_index(kind))
+            for size in sorted({len(vector) // 4 for vector in changes.embeddings.values()} - self._sizes):
+                for query in cypher.vector_indexes(size):
+                    await self._index(query)
+                self._sizes.add(size)
             bookmarks = self._open_driver.execute_query_bookmark_manager
             async with self._open_driver.session(database=self._database, bookmark_manager=bookmarks) as session:
                 await session.execute_write(self._write, steps, types)
@@ -161,6 +176,10 @@ class Neo4jGraphStore:
         # Looked for first, so that a user who may only read can still search.
         if (await self._read(cypher.HAS_CONSTRAINT)).records[0]["found"] == 0:
             await self._query(cypher.CONSTRAINT)
+        held = (await self._read(cypher.SHOW_INDEXES)).records[0]["names"]
+        if not cypher.INDEX_NAMES.issubset(held):
+            for query in cypher.INDEXES:
+                await self._index(query)
         mark = await self._marked()
         if mark is None:
             await self._query(cypher.MAKE_MARK, epoch=uuid.uuid4().hex)
@@ -173,7 +192,12 @@ class Neo4jGraphStore:
         marks = (await self._read(cypher.READ_MARK)).records
         if not marks:
             return None
-        epoch, generation, types = marks[0]
+        epoch, generation, types, layout = marks[0]
+        if layout > cypher.LAYOUT:
+            raise StoreError(
+                f"{self.name} holds a graph of workspace {self.workspace!r} that a newer kg wrote (layout {layout}, this "
+                f"one knows {cypher.LAYOUT}): upgrade kg, or use another --workspace."
+            )
         self._epoch, self._types = epoch, frozenset(types)
         return StoreMark(epoch=epoch, generation=generation)
 
@@ -192,11 +216,11 @@ class Neo4jGraphStore:
         parameters["workspace"] = self.workspace
         return await self._open_driver.execute_query(query, database_=self._database, **parameters)
 
-    async def _index(self, kind: str) -> None:
+    async def _index(self, query: LiteralString) -> None:
         try:
-            await self._query(cypher.relationship_index(kind))
+            await self._query(query)
         except ClientError as error:
-            if not _forbidden(error):  # it only makes deleting fast
+            if not _forbidden(error):  # it only makes finding fast
                 raise
 
     async def _write(self, tx: AsyncManagedTransaction, steps: Sequence[cypher.Step], types: frozenset[str]) -> None:
@@ -206,8 +230,8 @@ class Neo4jGraphStore:
         if types - set(mark["types"]):
             await (await tx.run(cypher.SET_TYPES, workspace=self.workspace, types=sorted(types))).consume()
         for step in steps:
-            for start in range(0, len(step.rows), _ROWS_A_QUERY):
-                await self._run(tx, step, step.rows[start : start + _ROWS_A_QUERY])
+            for some in _slices(step.rows):
+                await self._run(tx, step, some)
 
     async def _run(self, tx: AsyncManagedTransaction, step: cypher.Step, rows: Sequence[Any]) -> None:
         result = await tx.run(step.query, rows=list(rows), workspace=self.workspace)
@@ -258,6 +282,31 @@ class Neo4jGraphStore:
             f"{self.name} was emptied or exchanged for another while this run wrote to it. Run again: what is missing "
             "is written then."
         )
+
+
+def _slices(rows: Sequence[Any]) -> Iterator[list[Any]]:
+    some: list[Any] = []
+    size = 0
+    for row in rows:
+        weight = _weight(row)
+        if some and (len(some) == _ROWS_A_QUERY or size + weight > _BYTES_A_QUERY):
+            yield some
+            some, size = [], 0
+        some.append(row)
+        size += weight
+    if some:
+        yield some
+
+
+def _weight(value: Any) -> int:
+    """Of a row on its way, in bytes, and rather too much."""
+    if isinstance(value, str):
+        return len(value) * (1 if value.isascii() else 4) + 5
+    if isinstance(value, dict):
+        return sum(map(_weight, value.values())) + 16 * len(value)
+    if isinstance(value, list):
+        return sum(map(_weight, value)) if value and isinstance(value[0], str) else 9 * len(value)
+    return 9
 
 
 def _forbidden(error: Exception) -> bool:

@@ -10,9 +10,11 @@ import uuid
 from pathlib import Path
 
 import pytest
+import qdrant_edge as edge
 
 from core_engine.embeddings.bm25 import Bm25Encoder
 from core_engine.embeddings.stores.edge import EdgeVectorStore
+from core_engine.embeddings.stores.layout import INDEXED
 from core_engine.errors import StoreError
 from core_engine.types import Point
 
@@ -131,6 +133,7 @@ import asyncio, sys, uuid
 from pathlib import Path
 from core_engine.embeddings.bm25 import Bm25Encoder
 from core_engine.embeddings.stores.edge import EdgeVectorStore
+from core_engine.embeddings.stores.layout import INDEXED
 from core_engine.types import Point
 
 async def main():
@@ -203,3 +206,15 @@ def test_the_mark_is_a_small_readable_file(tmp_path):
     for broken in ("", "{", "[]", "{}", '{"epoch": "x", "generation": null}'):
         (tmp_path / "mark.json").write_text(broken)
         assert read_mark(tmp_path / "mark.json") is None
+
+
+async def test_indexes_that_an_older_version_did_not_make_are_added(tmp_path):
+    store = EdgeVectorStore(tmp_path, None, None)
+    mark = await store.open()
+    for field in ("speakers", "start"):
+        store._shard.update(edge.UpdateOperation.delete_field_index(field))
+    assert set(store._shard.info().payload_schema) == {"document_id", "workspace", "document"}
+    await store.close()
+    assert await store.open() == mark
+    assert set(store._shard.info().payload_schema) == set(INDEXED)
+    await store.close()

@@ -153,7 +153,13 @@ async def test_a_collection_that_was_made_but_not_finished_is_finished(make, qdr
     name = f"/collections/{alias}__bm25"
     qdrant_face.request("PUT", name, json={"sparse_vectors": {"sparse": {"modifier": "idf"}}})
     assert (await make().open()).generation == 0
-    assert set(qdrant_face.request("GET", name)["payload_schema"]) == {"document_id", "workspace"}
+    assert set(qdrant_face.request("GET", name)["payload_schema"]) == {
+        "document_id",
+        "workspace",
+        "document",
+        "speakers",
+        "start",
+    }
 
 
 async def test_a_collection_named_as_our_alias_is_not_touched(make, qdrant_face, alias):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from core_engine.errors import StoreError
+from core_engine.kg.stores import neo4j
 from core_engine.kg.stores.neo4j import Neo4jGraphStore
 from core_engine.types import GraphChanges, GraphCounts
 from tests.core_engine.kg.stores.conftest import forget, last_transaction
@@ -175,3 +177,75 @@ async def test_an_unknown_database_is_told(neo4j_server: Address) -> None:
     s = neo4j_server
     with pytest.raises(StoreError, match=r"no database 'nowhere'.*NEO4J_DATABASE"):
         await Neo4jGraphStore(s.uri, s.user, s.password, "nowhere", "w").open()
+
+
+async def test_indexes_are_made_once_and_hold_nothing_of_others(
+    store: Neo4jGraphStore, workspace: str, ask: Asker, neo4j_server: Address
+) -> None:
+    await store.apply(Meeting(workspace).changes())
+    indexes = ask("SHOW INDEXES YIELD name, type, labelsOrTypes WHERE name STARTS WITH 'kg_' RETURN *")
+    kinds = {row["name"]: row["type"] for row in indexes}
+    assert kinds["kg_entity_names"] == kinds["kg_chunk_text"] == "FULLTEXT"
+    assert all(label.startswith("Kg") for row in indexes if row["type"] != "RANGE" for label in row["labelsOrTypes"])
+    before = last_transaction(neo4j_server)
+    await store.open()
+    assert last_transaction(neo4j_server) == before
+
+
+async def test_names_aliases_and_text_are_found_by_full_text(
+    store: Neo4jGraphStore, workspace: str, ask: Asker
+) -> None:
+    meeting = Meeting(workspace)
+    acme = dataclasses.replace(meeting.acme, aliases=("Zyzzyva Holdings",))
+    await store.apply(dataclasses.replace(meeting.changes(), entities=(meeting.ann, acme)))
+    ask("CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()")
+    by_index = """
+        CALL db.index.fulltext.queryNodes($index, $words) YIELD node WHERE node.workspace = $w
+        RETURN node.id AS id"""
+    assert ask(by_index, index="kg_entity_names", words="zyzzyva", w=workspace) == [{"id": acme.id}]
+    assert {"id": meeting.first.id} in ask(by_index, index="kg_chunk_text", words="acme", w=workspace)
+
+
+async def test_embeddings_are_indexed_by_their_size_and_found_by_likeness(
+    store: Neo4jGraphStore, workspace: str, ask: Asker
+) -> None:
+    meeting = Meeting(workspace)
+    vectors = {meeting.first.id: struct.pack("<3f", 1, 0, 0), meeting.second.id: struct.pack("<3f", 0, 1, 0)}
+    await store.apply(dataclasses.replace(meeting.changes(), embeddings=vectors))
+    ask("CALL db.awaitIndexes(60)")
+    nearest = """
+        CALL db.index.vector.queryNodes('kg_chunk_embedding_3', 10, [0.9, 0.1, 0.0]) YIELD node, score
+        WHERE node.workspace = $w RETURN node.id AS id ORDER BY score DESC"""
+    assert [row["id"] for row in ask(nearest, w=workspace)] == [meeting.first.id, meeting.second.id]
+    # Another model's are of another size, and have an index of their own.
+    other = {meeting.first.id: struct.pack("<2f", 0, 1)}
+    await store.apply(GraphChanges(chunks=(meeting.first,), embeddings=other))
+    names = {row["name"] for row in ask("SHOW INDEXES YIELD name, type WHERE type = 'VECTOR' RETURN name")}
+    assert {"kg_chunk_embedding_2", "kg_chunk_embedding_3"} <= names
+    assert [row["id"] for row in ask(nearest, w=workspace)] == [meeting.second.id]
+    (labels,) = ask("MATCH (n:KgNode {id: $id}) RETURN labels(n) AS held", id=meeting.first.id)
+    assert set(labels["held"]) == {"KgNode", "Chunk", "KgVector2"}
+    for name in ("kg_chunk_embedding_2", "kg_chunk_embedding_3", "kg_chunk_text_2", "kg_chunk_text_3"):
+        ask(f"DROP INDEX {name}")
+
+
+async def test_a_graph_that_a_newer_version_wrote_is_left_alone(
+    store: Neo4jGraphStore, workspace: str, ask: Asker, neo4j_server: Address
+) -> None:
+    ask("MATCH (m:KgStore {workspace: $w}) SET m.layout = 99", w=workspace)
+    with pytest.raises(StoreError, match=r"a newer kg wrote .layout 99.*upgrade kg"):
+        await store.open()
+    # The one before it wrote none.
+    ask("MATCH (m:KgStore {workspace: $w}) REMOVE m.layout", w=workspace)
+    await store.open()
+
+
+def test_rows_go_in_queries_of_so_many_rows_and_so_many_bytes() -> None:
+    small = [{"id": "x", "values": {"weight": 1}}] * 5_000
+    assert [len(some) for some in neo4j._slices(small)] == [2_000, 2_000, 1_000]
+    large = [{"id": "x", "embedding": [0.5] * 1536}] * 1_500
+    sizes = [len(some) for some in neo4j._slices(large)]
+    assert sum(sizes) == 1_500
+    assert max(sizes) * 1536 * 9 < 9_000_000
+    huge = [{"text": "a" * 20_000_000}, {"text": "b"}]
+    assert [len(some) for some in neo4j._slices(huge)] == [1, 1]

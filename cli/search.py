@@ -1,27 +1,18 @@
-"""`kg search` and `kg export`: look at the result, and take it elsewhere."""
+"""`kg search`: finds chunks and entities by words."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import os
 import re
 import struct
-import sys
-import uuid
-from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
-from sqlite3 import Connection
 from typing import Annotated, Any
 
 import typer
 
 from cli import options, show
-from cli.app import printable
 from cli.workspace import as_last_embedded, existing, settings_of
-from core_engine import export as exports
 from core_engine import search as searching
 from core_engine.embeddings.stores.layout import slug
 from core_engine.errors import KGError, SettingsError, StoreError
@@ -45,6 +36,9 @@ _PLACES = 50  # of each word, in a text that may be long
 def search(
     words: Annotated[list[str], typer.Argument(help="What to look for.")],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="Chunks, and entities, at most.")] = 5,
+    neighbours: Annotated[
+        int, typer.Option("--neighbours", min=0, max=200, help="Relationships shown of each entity.")
+    ] = 5,
     dense: Annotated[
         bool, typer.Option("--dense", help="By meaning too: asks the embedding model about the words (a paid call).")
     ] = False,
@@ -68,7 +62,9 @@ def search(
         stores = {role: overview.last_written_store(db, role) for role in ("graph", "vectors")}
     asked = " ".join(words)
     vector = _embedded(settings, asked, size) if dense else None
-    found = asyncio.run(_search(settings, stores, size, asked, limit, vector))
+    found = asyncio.run(_search(settings, stores, size, asked, limit, neighbours, vector))
+    with looking(settings.ledger_path) as db:
+        found = searching.with_words(db, found)
     if json:
         show.json_out({"query": asked, "chunks": [_chunk(hit) for hit in found.chunks], "entities": found.entities})
     else:
@@ -81,6 +77,7 @@ async def _search(
     dimensions: int | None,
     words: str,
     limit: int,
+    neighbours: int,
     dense: list[float] | None,
 ) -> searching.Found:
     from core_engine.embeddings.bm25 import Bm25Encoder
@@ -93,7 +90,7 @@ async def _search(
             if store:
                 await store.open()
                 closing.push_async_callback(store.close)
-        return await searching.search(words, vectors, graph, Bm25Encoder(), limit, dense=dense)
+        return await searching.search(words, vectors, graph, Bm25Encoder(), limit, dense=dense, neighbours=neighbours)
 
 
 def _graph_of(settings: Settings, written: str) -> GraphStore | None:
@@ -158,18 +155,21 @@ def _in_words(found: searching.Found, asked: str) -> list[str]:
         also = f", also {', '.join(entity.aliases[:3])}" if entity.aliases else ""
         chunks = "1 chunk" if entity.weight == 1 else f"{entity.weight:,} chunks"
         lines.append(show.cell(f"- {entity.name} ({', '.join(entity.labels)}; {chunks}{also})"))
-        lines += ["    " + show.cell(line) for line in _relations(one)]
+        lines += ["    " + show.cell(_relation(neighbour, entity.id)) for neighbour in one.neighbours]
     return lines
 
 
-def _relations(one: searching.EntityFound) -> list[str]:
-    """A line for each type and direction: `WORKS_AT: Acme`, `WORKS_AT of: Ann Lee`."""
-    by_type: dict[str, list[str]] = {}
-    for relationship, other in one.neighbours:
-        # Of two that occur together, neither is the subject.
-        backwards = relationship.source_id != one.entity.id and relationship.type != CO_OCCURS
-        by_type.setdefault(relationship.type + (" of" if backwards else ""), []).append(other.name)
-    return [f"{kind}: {', '.join(names)}" for kind, names in by_type.items()]
+def _relation(one: searching.Neighbour, entity: str) -> str:
+    """`WORKS_AT: Acme (2 chunks; board.vtt, 0:12:04, Ann Lee)`; `WORKS_AT of: Ann Lee` the other way round."""
+    row = one.relationship
+    # Of two that occur together, neither is the subject.
+    backwards = row.source_id != entity and row.type != CO_OCCURS
+    chunks = "1 chunk" if row.weight == 1 else f"{row.weight:,} chunks"
+    where = []
+    if said := one.said:
+        where = [said.where.document, show.clock(said.start), said.speaker or ""]
+    place = ", ".join(part for part in where if part)
+    return f"{row.type}{' of' if backwards else ''}: {one.entity.name} ({chunks}{'; ' + place if place else ''})"
 
 
 def snippet(text: str, asked: str) -> str:
@@ -187,69 +187,3 @@ def snippet(text: str, asked: str) -> str:
         start = text.find(" ", start) + 1
     end = min(start + _SNIPPET, len(text))
     return ("… " if start else "") + text[start:end].strip() + (" …" if end < len(text) else "")
-
-
-# --- kg export -------------------------------------------------------------------------------------------------------
-
-_FORMATS: dict[str, Callable[[Connection], Iterator[str]]] = {"jsonl": exports.jsonl, "graphml": exports.graphml}
-_CSV_FILES: dict[str, Callable[[Connection], Iterator[str]]] = {
-    "nodes.csv": exports.csv_nodes,
-    "relationships.csv": exports.csv_edges,
-}
-
-
-@app.command()
-def export(
-    format_: Annotated[str, typer.Option("--format", "-f", help="jsonl, graphml or csv.")] = "jsonl",
-    to: Annotated[
-        str, typer.Option("--out", "-o", help="A file, or - for stdout; for csv a folder, which gets two files.")
-    ] = "-",
-    workspace: options.Workspace = None,
-    home: options.Home = None,
-    config: options.Config = None,
-) -> None:
-    """Write the whole graph to a file: sorted, so that two equal graphs give equal files."""
-    if format_ not in {*_FORMATS, "csv"}:
-        raise SettingsError(f"--format {format_!r}: choose one of {', '.join(_FORMATS)}, csv")
-    settings = existing(settings_of(locals(), config))
-    with looking(settings.ledger_path) as db:
-        if format_ == "csv":
-            _write_folder(db, to)
-        elif to == "-":
-            _to_stdout(_FORMATS[format_](db))
-        else:
-            _write_file(Path(to), _FORMATS[format_](db))
-
-
-def _write_folder(db: Connection, to: str) -> None:
-    if to == "-":
-        raise SettingsError("--format csv makes two files: name a folder for them with --out")
-    for name, lines_of in _CSV_FILES.items():
-        _write_file(Path(to) / name, lines_of(db))
-
-
-def _write_file(path: Path, lines: Iterator[str]) -> None:
-    """The whole file or none: nobody reads a half of it."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(f"--out {path}: {error.strerror or error}: name a file that can be written") from error
-
-
-def _to_stdout(lines: Iterator[str]) -> None:
-    if sys.stdout.isatty():
-        for line in lines:
-            sys.stdout.write(printable(line))
-        return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")  # the same bytes as in a file, wherever this runs
-    sys.stdout.writelines(lines)
