@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 log = logging.getLogger("kg.ledger")
 
-_EVERY_S = 2.0  # some 20 MB in a fast run; the file itself doesn't tell how much of it is in use
+_EVERY_S = 1.0  # some 10 MB in a fast run; the file itself doesn't tell how much of it is in use
 _AGAIN_S = 0.25
 _FEW = 500  # pages that are copied within a commit
 LAST_RESORT = 65_536  # pages (256 MB) at which SQLite does it by itself, within a commit
