@@ -112,6 +112,26 @@ class Aligner:
         return text, begin.start, end.end
 
 
+def may_stand(name: str, folded: str) -> bool:
+    """Whether a look at the texts is worth its time: each word of the name has a part that they hold as it is.
+
+    `folded` are the texts in lower case, a space before each word.
+    """
+    wanted = _units_of(name)
+    letters = sum(len(unit.word) for unit in wanted)
+    return bool(wanted) and all(_has_a_part(unit, _room(unit, letters), folded) for unit in wanted)
+
+
+def _has_a_part(unit: _Unit, slips: int, folded: str) -> bool:
+    if not unit.word:
+        return True  # a number, which may be written in many ways
+    if not slips:
+        return f" {unit.key[:2]}" in folded
+    # One slip leaves half of a word untouched, two leave a third (but for two letters swapped in the very middle).
+    size = len(unit.key) // (slips + 1)
+    return any(unit.key[at : at + size] in folded for at in range(len(unit.key) - size + 1))
+
+
 @lru_cache(maxsize=4_096)
 def _units_of(name: str) -> tuple[_Unit, ...]:
     units = tuple(_units(name))

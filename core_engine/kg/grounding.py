@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from core_engine.chunking.clean import to_raw
-from core_engine.kg.aligning import Aligner, Span
+from core_engine.kg.aligning import Aligner, Span, may_stand
 from core_engine.kg.normalise import FOLDING, INVISIBLE, UNSPACED, letters, normal_form, word_set
 from core_engine.types import ALIGNED, EXACT, Chunk
 
@@ -71,6 +71,8 @@ class Words:
 
         `is_taken` says of a place where it would be misheard whether another name is said there.
         """
+        if not may_stand(name, self._cleaned.folded):
+            return []
         if self._nearly is None:
             self._nearly = Aligner([turn.text for turn in self._turns])
         found = [self._place(span) for span in islice(self._nearly.find(name), _MOST_PLACES)]
@@ -146,7 +148,7 @@ class _Text:
             self._starts.append(at)
             parts.append(folded)
             at += len(folded) + 3
-        self._folded = " " + " \n ".join(parts) + " "
+        self.folded = " " + " \n ".join(parts) + " "
         self._squeezed = ""
         self._edges: tuple[dict[int, int], dict[int, int]] | None = None
 
@@ -182,7 +184,7 @@ class _Text:
 
     def _whole(self, key: str) -> Iterator[tuple[int, int]]:
         """Where the key stands as whole words, perhaps with a plural ending."""
-        text = self._folded
+        text = self.folded
         at = text.find(key)
         while at >= 0:
             end = at + len(key)
@@ -192,7 +194,7 @@ class _Text:
 
     def _without_spaces(self, key: str) -> Iterator[tuple[int, int]]:
         """Where whole words in a row, their spaces left out, make the key without its spaces."""
-        text = self._squeezed = self._squeezed or self._folded.replace(" ", "")
+        text = self._squeezed = self._squeezed or self.folded.replace(" ", "")
         key = key.replace(" ", "")
         at = text.find(key)
         if at < 0:
@@ -212,7 +214,7 @@ class _Text:
         starts: dict[int, int] = {}
         ends: dict[int, int] = {}
         at = 0
-        for word in _TOKEN.finditer(self._folded):
+        for word in _TOKEN.finditer(self.folded):
             start, end = word.span()
             starts[at] = start
             at += end - start

@@ -102,10 +102,10 @@ def test_a_broken_kg_toml_ends_with_1_and_names_the_place(kg: Kg, content: str, 
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if c not in {"process", "estimate", "inspect", "config", "doctor"}]
+    "command", [c for c in COMMANDS if c not in {"process", "estimate", "inspect", "ontology", "config", "doctor"}]
 )
 def test_a_workspace_that_is_not_there_is_said_and_not_made(kg: Kg, command: str) -> None:
-    argument = ["words"] if command in {"search", "backup", "forget"} else []
+    argument = ["words"] if command in {"search", "backup", "forget", "eval"} else []
     ran = kg(command, *argument, "--workspace", "nobody")
     assert (ran.code, ran.out) == (1, "")
     assert "nobody" in ran.err

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_engine.kg.aligning import Aligner
+from core_engine.kg.aligning import Aligner, may_stand
+from core_engine.kg.grounding import fold
 
 
 def found(name: str, *texts: str) -> list[str]:
@@ -48,6 +49,7 @@ def found(name: str, *texts: str) -> list[str]:
 )
 def test_a_name_is_found_as_it_was_said(name, text, said):
     assert found(name, text) == [said]
+    assert may_stand(name, f" {fold(text)[0]} ")
 
 
 @pytest.mark.parametrize(
