@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import sqlite3
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from core_engine.errors import ModelError, PassingFailure, ServiceRefused
+from core_engine.errors import LedgerError, ModelError, PassingFailure, ServiceRefused
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.charge import Charge, Size
@@ -404,7 +405,12 @@ class Asker:
             batch_id=question.batch,
         )
         sending = calls.Sending(call, self._spec, question.numbers, purpose, ceiling, need.at_most.total, need.measured)
-        await self._office.ledger.commit(calls.begin, sending)
+        try:
+            await self._office.ledger.commit(calls.begin, sending)
+        except BaseException:  # cancelled: the commit may be under way, what it is about will not be sent
+            with contextlib.suppress(LedgerError, sqlite3.Error):
+                await asyncio.shield(self._office.ledger.commit(calls.withdraw, call.id))
+            raise
         if self._office.progress.first_request_at is None:
             self._office.progress.first_request_at = time.time()
         return call

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from core_engine.errors import BadReply, LedgerError, ModelError, OverBudget, PassingFailure, ServiceRefused
+from core_engine.errors import BadReply, LedgerError, ModelError, OverBudget, PassingFailure, ServiceRefused, Stopped
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.rate_limiter import Lane, RateLimiter
 from core_engine.llm.asker import Answered, Asker, Office
@@ -23,6 +23,7 @@ from core_engine.llm.purse import Purse
 from core_engine.llm.question import Question
 from core_engine.llm.tokens import TokenCounter
 from core_engine.progress import Progress
+from core_engine.stopping import Stop
 from core_engine.types import LLMCall, Usage
 from metrics.budget import RunBudget
 from tests.kg import Kg, write_meetings
@@ -389,6 +390,70 @@ async def test_no_more_requests_are_in_flight_than_there_are_slots(desk):
     await asyncio.gather(*asking)
     assert one.client.peak == 3
     assert one.office.progress.peak_in_flight == 3
+
+
+async def test_where_no_limit_is_known_few_have_their_rows_written_while_they_wait_for_a_place(desk):
+    one = desk(slots=3, max_concurrent=3)
+    await one.chat()
+    one.client.gate = asyncio.Event()
+    asking = [asyncio.create_task(one.chat(n)) for n in range(2, 40)]
+    await _until(lambda: one.client.in_flight == 3)
+    await _until(lambda: len(one.calls()) == 1 + 3 + 2)
+    await asyncio.sleep(0.02)
+    assert len(one.calls()) == 1 + 3 + 2
+    one.client.gate.set()
+    await asyncio.gather(*asking)
+    assert one.client.peak == 3
+
+
+async def test_where_a_limit_is_known_a_row_is_written_last(desk):
+    one = desk(slots=3, max_concurrent=3, limiter=RateLimiter(rpm=1e6, tpm=1e9))
+    await one.chat()
+    one.client.gate = asyncio.Event()
+    asking = [asyncio.create_task(one.chat(n)) for n in range(2, 40)]
+    await _until(lambda: one.client.in_flight == 3)
+    await asyncio.sleep(0.02)
+    assert len(one.calls()) == 1 + 3
+    one.client.gate.set()
+    await asyncio.gather(*asking)
+
+
+@pytest.mark.parametrize("how", ["asked to stop", "cancelled", "refused"])
+async def test_a_row_whose_request_was_not_sent_after_all_is_taken_back(desk, how):
+    stop = Stop(60)
+    one = desk(cap=Decimal(1), slots=1, max_concurrent=1, stop=stop)
+    await one.chat()
+    one.client.gate = asyncio.Event()
+    sent, waiting = (asyncio.create_task(one.chat(n)) for n in (2, 3))
+    await _until(lambda: one.client.in_flight and len(one.calls()) == 3)
+    if how == "asked to stop":
+        stop.ask()
+    elif how == "cancelled":
+        waiting.cancel()
+    else:
+        one.asker.give_up(ServiceRefused("401", kind="401", status=401))
+        one.client.gate.set()
+    [error] = await asyncio.gather(waiting, return_exceptions=True)
+    assert isinstance(error, Stopped | asyncio.CancelledError | ServiceRefused)
+    one.client.gate.set()
+    await sent
+    stop.settled()
+    assert [status for (status,) in one.calls("status")] == ["answered", "answered"]
+    assert len(one.client.seen) == 2
+    assert one.budget.reserved == 0
+
+
+async def test_a_call_that_waited_for_its_place_counts_from_when_it_was_sent(desk):
+    one = desk(slots=1, max_concurrent=1)
+    await one.chat()
+    one.client.gate = asyncio.Event()
+    asking = [asyncio.create_task(one.chat(n)) for n in (2, 3)]
+    await _until(lambda: one.client.in_flight and len(one.calls()) == 3)
+    await asyncio.sleep(0.05)
+    one.client.gate.set()
+    await asyncio.gather(*asking)
+    [_, first, second] = one.calls("started_at, duration_s")
+    assert second[0] >= first[0] + first[1]
 
 
 async def test_an_observer_is_told_of_each_attempt_once(desk):
