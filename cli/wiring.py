@@ -489,9 +489,12 @@ def _asker(
     # A verdict is three words, an extraction several lines.
     completions = {"extract": CompletionModel(), "resolve": CompletionModel(per_chunk=10, most_per_chunk=60)}
     endpoint = replace(endpoint_of(settings, stage), vector_size=vector_size)
-    client = Client(endpoint, _capabilities(office.ledger, endpoint))
-    client.cache_keys = settings.max_concurrent  # a worker sends about as many requests a minute as a key should
-    clients.append(client)
+    # Two stages of one model share what is learnt of its server.
+    client = next((known for known in clients if known.endpoint == endpoint), None)
+    if client is None:
+        client = Client(endpoint, _capabilities(office.ledger, endpoint))
+        client.cache_keys = settings.max_concurrent  # a worker sends about as many requests a minute as a key should
+        clients.append(client)
     return Asker(
         office,
         stage,
