@@ -389,10 +389,11 @@ def _graph(db: sqlite3.Connection, projection: Projection) -> dict[str, Any]:
     counts = projection.counts
     written = projection.graph
     if counts is None:
-        entities = db.execute("SELECT count(DISTINCT a.entity) FROM mention m JOIN atom a ON a.no = m.atom").fetchone()[
-            0
-        ]
-        mentions = db.execute("SELECT count(*) FROM mention").fetchone()[0]
+        entities, mentions = db.execute(
+            "SELECT (SELECT count(DISTINCT a.entity) FROM form f JOIN atom a ON a.no = f.atom), "
+            "(SELECT total(chunks) FROM form)"
+        ).fetchone()
+        mentions = int(mentions)
         relationships = None
     else:
         entities, mentions, relationships = counts.entities, counts.mentions, counts.relationships

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core_engine.ledger import documents, graph, rows, stores
+from core_engine.ledger import documents, graph, questions, rows, stores
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP
 from tests.kg import Kg, write_meetings
 
@@ -29,7 +29,7 @@ def steps(db: sqlite3.Connection, work: Callable[[], Any]) -> list[str]:
     db.set_trace_callback(asked.append)
     work()
     db.set_trace_callback(None)
-    queries = [sql for sql in asked if sql.startswith(("SELECT", "WITH"))]
+    queries = [sql for sql in asked if sql.startswith(("SELECT", "WITH", "UPDATE"))]
     assert queries
     return [row[3] for sql in dict.fromkeys(queries) for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
@@ -50,6 +50,7 @@ READING = {
     "ruled": lambda db: graph.ruled_chunks(db, (0, 0), 100),
     "a document's plan": lambda db: documents.planned_chunks(db, 1),
     "a settled document": lambda db: documents.settled_chunks(db, 1, 1, None),
+    "what a run left": questions.release,
     "who waits": lambda db: documents.chunks_that_want(db, [1, 2]),
 }
 
