@@ -15,6 +15,7 @@ class Kind(Enum):
     TEXT = "text"
     WHOLE = "whole number"
     NUMBER = "number"
+    FLAG = "true or false"
     TEXTS = "texts"
     WHOLES = "whole numbers"
     PAIRS = "pairs of whole numbers"
@@ -36,7 +37,7 @@ _known: dict[Any, Mapping[str, Kind]] = {}
 def _kind(hint: Any) -> Kind | None:
     if get_origin(hint) in {types.UnionType, Union}:  # `str | None`
         (hint,) = [one for one in get_args(hint) if one is not type(None)]
-    simple = {str: Kind.TEXT, int: Kind.WHOLE, float: Kind.NUMBER}
+    simple = {str: Kind.TEXT, int: Kind.WHOLE, float: Kind.NUMBER, bool: Kind.FLAG}
     if hint in simple:
         return simple[hint]
     if get_origin(hint) is Mapping:

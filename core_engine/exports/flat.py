@@ -106,5 +106,7 @@ def _value(value: Any, kind: Kind) -> Value:
         return "; ".join(f"{one}:{other}" for one, other in value)
     if kind in {Kind.TEXTS, Kind.WHOLES}:
         return "; ".join(map(str, value))
+    if kind is Kind.FLAG:
+        return "true" if value else "false"
     single: Value = value
     return single

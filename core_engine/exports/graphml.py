@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 from core_engine.exports.fields import Kind
 from core_engine.exports.flat import Value, edge_fields, edges, node_fields, nodes
 
-_TYPES = {Kind.WHOLE: "long", Kind.NUMBER: "double"}
+_TYPES = {Kind.WHOLE: "long", Kind.NUMBER: "double", Kind.FLAG: "boolean"}
 # What XML 1.0 has no place for, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -21,6 +21,7 @@ _TYPES = {
     Kind.TEXT: "string",
     Kind.WHOLE: "long",
     Kind.NUMBER: "double",
+    Kind.FLAG: "boolean",
     Kind.TEXTS: "string[]",
     Kind.WHOLES: "long[]",
     Kind.PAIRS: "long[]",
@@ -131,7 +132,7 @@ def _cell(value: Any) -> str:
         value = _SEPARATOR.join(str(item).replace(_SEPARATOR, " ") for item in value)
     if isinstance(value, str):
         return '"' + value.replace('"', '""') + '"'
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # The importer knows no empty lists.
@@ -140,4 +141,5 @@ _EMPTY_LISTS = (
     "MATCH (n:KgNode:Chunk) WHERE n.speakers IS NULL SET n.speakers = []",
     "MATCH (:KgNode:Entity)-[m:FROM_CHUNK]->(:KgNode:Chunk) WHERE m.offsets IS NULL SET m.offsets = []",
     "MATCH (:KgNode:Entity)-[m:FROM_CHUNK]->(:KgNode:Chunk) WHERE m.turns IS NULL SET m.turns = []",
+    "MATCH (:KgNode:Entity)-[m:FROM_CHUNK]->(:KgNode:Chunk) WHERE m.speakers IS NULL SET m.speakers = []",
 )

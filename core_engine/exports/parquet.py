@@ -70,6 +70,7 @@ class _Table:
             Kind.TEXT: text,
             Kind.WHOLE: whole,
             Kind.NUMBER: pa.float64(),
+            Kind.FLAG: pa.bool_(),
             Kind.TEXTS: pa.list_(text),
             Kind.WHOLES: pa.list_(whole),
             Kind.PAIRS: pa.list_(pa.list_(whole)),

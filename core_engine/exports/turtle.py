@@ -117,6 +117,8 @@ def _objects(value: Any, kind: Kind, *, node: bool) -> Iterator[str]:
             yield f'"{value!r}"^^xsd:double'
     elif kind is Kind.WHOLE:
         yield str(value)
+    elif kind is Kind.FLAG:
+        yield "true" if value else "false"
     else:
         yield _node(value) if node else _text(value)
 

@@ -12,15 +12,16 @@ import orjson
 from core_engine.chunking.serial import unpack_turns
 from core_engine.ledger.rows import put_keys
 from core_engine.ledger.values import CO_OCCURS, to_id
+from core_engine.types import MODALITIES
 
 _STATED = (
-    "SELECT k.key, o.entity, t.predicate, t.chunk, t.turn, t.detail FROM temp.wanted k "
+    "SELECT k.key, o.entity, t.predicate, t.chunk, t.turn, t.detail, t.modality FROM temp.wanted k "
     "CROSS JOIN atom s ON s.entity = k.key CROSS JOIN statement t ON t.subject = s.no "
     "CROSS JOIN atom o ON o.no = t.object WHERE o.entity != k.key"
 )
 # There is no index by object: every statement about it stands in a chunk that names it.
 _STATED_OF = (
-    "SELECT s.entity, k.key, t.predicate, t.chunk, t.turn, t.detail FROM temp.wanted k "
+    "SELECT s.entity, k.key, t.predicate, t.chunk, t.turn, t.detail, t.modality FROM temp.wanted k "
     "CROSS JOIN atom o ON o.entity = k.key CROSS JOIN mention m ON m.atom = o.no "
     "CROSS JOIN statement t ON t.chunk = m.chunk AND t.object = o.no "
     "CROSS JOIN atom s ON s.no = t.subject WHERE s.entity != k.key"
@@ -127,13 +128,13 @@ def joined(db: sqlite3.Connection, keys: Sequence[bytes], *, backwards: bool) ->
     """
     put_keys(db, keys)
     for query in (_STATED, _STATED_OF) if backwards else (_STATED,):
-        for source, target, kind, chunk, turn, detail in db.execute(query):
+        for source, target, kind, chunk, turn, detail, modality in db.execute(query):
             said = orjson.loads(detail)
             yield Joined(
                 source,
                 target,
                 kind.upper(),
-                Place(chunk, turn, quote=said["quote"], modality=said.get("modality", "stated")),
+                Place(chunk, turn, quote=said["quote"], modality=MODALITIES[modality]),
             )
     for query in (_TOGETHER, _TOGETHER_OF) if backwards else (_TOGETHER,):
         for one, other, chunk, detail in db.execute(query):

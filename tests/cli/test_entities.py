@@ -148,5 +148,5 @@ def _as_before(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX merge_edge_back ON merge_edge (b, a)")
     db.executemany("INSERT INTO merge_edge VALUES (?, ?, ?, ?)", edges)
     db.execute("DELETE FROM meta WHERE key GLOB 'resolve*'")
-    before = next(n for n, step in enumerate(MIGRATIONS) if step.__name__ == "m006_resolution")
+    before = next(n for n, step in enumerate(MIGRATIONS) if step.__name__ == "m009_resolution")
     db.execute(f"PRAGMA user_version = {before}")

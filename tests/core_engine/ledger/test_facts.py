@@ -13,10 +13,11 @@ from core_engine.keys import Spec
 from core_engine.kg.derive import derive
 from core_engine.kg.derived_rows import as_rows
 from core_engine.kg.ontology import Ontology
-from core_engine.ledger import documents, facts, graph, questions, rows
+from core_engine.kg.resolver.settling import settle
+from core_engine.ledger import corrections, documents, facts, graph, questions, rows
 from core_engine.ledger.documents import NewDocument
 from core_engine.ledger.ledger import Ledger
-from core_engine.ledger.values import RELATIONSHIP
+from core_engine.ledger.values import RELATIONSHIP, to_blob
 from core_engine.types import Chunk, ChunkTurn, RelationshipRow
 
 ONTOLOGY = Ontology.default()
@@ -57,7 +58,7 @@ def tell(ledger: Ledger, name: str, date: str | None, *said: tuple[str, str] | t
 def standing(ledger: Ledger) -> dict[tuple[str, str], RelationshipRow]:
     """The relationships by the names of their ends."""
     with ledger.reading() as db:
-        found = rows.relationship_rows(db, rows.all_keys(db, RELATIONSHIP))
+        found = rows.relationship_rows(db, next(rows.keys_in_pages(db, RELATIONSHIP, 1_000), []))
         names = {row[0]: row[1] for row in db.execute("SELECT entity, name FROM atom JOIN mention ON atom = no")}
     by_id = {str(rows.to_id(entity)): name for entity, name in names.items()}
     return {(by_id[row.source_id], by_id[row.target_id]): row for row in found.values()}
@@ -209,8 +210,13 @@ def test_a_merge_of_two_firms_takes_back_that_one_replaced_the_other(ledger):
     tell(ledger, "b", "2026-03-01", ("Ann Lee", "Bolt"))
     tell(ledger, "c", "2026-02-01", ("Ann Lee", "Cog"))
     before = clock(ledger)
-    ledger.write(graph.merge, atom_id("ws", "", "acme"), atom_id("ws", "", "bolt"), "test")
+    ledger.write(_merge, to_blob(atom_id("ws", "", "acme")), to_blob(atom_id("ws", "", "bolt")))
     assert changed(ledger, before) >= 3
     firms = [row for row in standing(ledger).values() if row.current]
     assert len(firms) == 1
     assert (firms[0].weight, firms[0].first, firms[0].last) == (2, "2026-01-05", "2026-03-01")
+
+
+def _merge(db, one, other):
+    corrections.merge(db, one, other, "hand")
+    settle(db, [one, other])
