@@ -77,7 +77,8 @@ def entity_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, En
     weights.update(merged.fetchall())
     given: dict[bytes, set[str]] = defaultdict(set)
     for key, name, norm in db.execute(
-        "SELECT k.key, l.name, l.norm FROM temp.wanted k JOIN atom a ON a.entity = k.key JOIN alias l ON l.atom = a.id"
+        "SELECT k.key, l.name, l.norm FROM temp.wanted k CROSS JOIN atom a ON a.entity = k.key "
+        "CROSS JOIN alias l ON l.atom = a.id"
     ):
         given[key].add(name)
         behind[key].update((form, True) for form, its in norms[key].items() if its == norm)
