@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -43,6 +44,7 @@ _LONGEST_LIMITED_S = 600.0  # how long a service may turn everybody away for the
 _LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the number of tries
 _LEAST_PATIENCE_S = 5.0  # with an outage, when nothing is tried again: that so many fail may still be chance
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
+_UNTAUGHT = 1.1  # by how much an estimate of many texts together may be too low
 _AROUND = 500  # tokens that a provider may put around our text: marks between messages, a date
 ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
 
@@ -182,9 +184,12 @@ class Asker:
 
             await self._office.ledger.commit(commit)
 
-        size = Size(sum(map(len, texts)), prompt)
+        # A request of many texts may be worth seconds of a limit: until a reply has told, better a little too much.
+        careful = prompt if self._counter.taught else round(prompt * _UNTAUGHT)
+        size = Size(sum(map(len, texts)), careful)
         need = Need(Usage(prompt=most_tokens(*texts)), size, prompt / self._counter.factor)
-        await self._ask(question, need, send, store)
+        call, _ = await self._ask(question, need, send, store)
+        self._counter.observe(sum(map(len, texts)), call.usage.prompt)
 
     def _ceiling(self, usage: Usage) -> Decimal | None:
         return self._office.pricer.price(self._client.endpoint.model, usage, self._stage)
@@ -287,7 +292,7 @@ class Asker:
         used: int | None = 0
         try:
             async with office.slots:
-                tokens = self._charge.amount(need.size)
+                tokens = partial(self._charge.amount, need.size)
                 async with office.stop.waiting():
                     reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
                 charged: int | None = None
@@ -314,7 +319,7 @@ class Asker:
             await store(call, reply)
         finally:
             office.purse.settle(ceiling, spent, most, used)
-        office.limiter.observe(self._lane, reply.headers)
+        office.limiter.observe(self._lane, reply.headers, reservation)
         office.progress.last_commit_at = time.time()
         self.answered += 1
         self._outage.answered()

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import itertools
 import logging
+import math
 import random
 import statistics
 import tempfile
@@ -108,8 +109,16 @@ def score(
     waits = sorted(run(drive(provider, limiter, shapes, seconds, workers, embed=embed))) or [0.0]
     counted = sum(at >= _BEGIN + since for at in provider.served_at)
     minutes = (seconds - since) / 60 * (1 - provider.stolen)
-    tokens = provider.served_tokens * counted / max(provider.served, 1)
-    share = max(counted / ((provider.rpm or 1e12) * minutes), tokens / ((provider.tpm or 1e12) * minutes))
+    part = counted / max(provider.served, 1) / minutes
+    if provider.embedding_rpm:  # both have enough to do: each at its own limits
+        vectors = provider.served - provider.chat, provider.served_tokens - provider.chat_tokens
+        share = min(
+            _share(provider.chat, provider.chat_tokens, provider.rpm, provider.tpm),
+            _share(*vectors, provider.embedding_rpm, provider.embedding_tpm),
+        )
+    else:
+        share = _share(provider.served, provider.served_tokens, provider.rpm, provider.tpm)
+    share *= part
     total = provider.served + provider.refused
     refused = provider.refused / total if most_429 < 1 else float(provider.refused)
     p50, p99 = statistics.median(waits), waits[int(len(waits) * 0.99)]
@@ -120,6 +129,11 @@ def score(
     interval = 60 * minutes / max(counted, 1)
     if bar >= 0.97 and p99 > max(2 * p50, interval * workers):
         table.fact(f"{name}: p99 wait at most twice p50", holds=False)
+
+
+def _share(requests: int, tokens: int, rpm: float | None, tpm: float | None) -> float:
+    """Of the limit that is used most."""
+    return max(requests / (rpm or math.inf), tokens / (tpm or math.inf))
 
 
 def told() -> None:
@@ -139,6 +153,10 @@ def told() -> None:
         shared = Provider(600, 4e6, window_s=window, charge=charge, headers=True)
         limiter = RateLimiter(rpm=600, tpm=4e6)
         score(table, f"embeddings shared; {how}", shared, limiter, even(), bar=0.97, most_429=0, embed=True)
+        small = Provider(500, 30_000, window_s=window, charge=charge, headers=True)
+        limiter = RateLimiter(rpm=500, tpm=30_000)
+        name = f"a request is half a minute's, an hour; {how}"
+        score(table, name, small, limiter, even(), bar=0.97, most_429=0, seconds=3_600)
     table.show()
 
 
@@ -153,6 +171,15 @@ def headers() -> None:
         ):
             provider = Provider(600, tpm, window_s=window, charge=charge, headers=True)
             score(table, f"{bound}; {how}", provider, RateLimiter(), shapes, bar=0.93, most_429=1)
+        for counted, own, seconds in (
+            ("shared", {}, 60),
+            ("apart", {"embedding_rpm": 100, "embedding_tpm": 1e6}, 60),
+            # It takes some seconds until it shows that the same limits are not one.
+            ("apart with the same limits, five minutes", {"embedding_rpm": 600, "embedding_tpm": 4e6}, 300),
+        ):
+            provider = Provider(600, 4e6, window_s=window, charge=charge, headers=True, **own)
+            row = f"embeddings {counted}; {how}"
+            score(table, row, provider, RateLimiter(), even(), bar=0.93, most_429=1, seconds=seconds, embed=True)
     table.show()
 
 
