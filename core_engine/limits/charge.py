@@ -62,6 +62,15 @@ class Charge:
         """What to settle a reservation with, given a reply's usage: None keeps it."""
         return used if self.by_ceiling is False else None
 
+    def unheard(self, headers: Mapping[str, str], size: Size) -> int | None:
+        """What to settle a reservation with whose request was refused for what it says (a 400), before it was worked on.
+
+        OpenAI says that unsuccessful requests count, and a request it stays; but tokens are taken by what would be
+        generated, and there was nothing to generate. If the headers show that they are gone, they are.
+        """
+        gone = told(headers, "tokens").gone
+        return None if gone is not None and gone >= (1 - _NEAR) * self.amount(size) else 0
+
     def replied(self, headers: Mapping[str, str], size: Size) -> None:
         """Learn from a reply to a request of this size."""
         if self._known or self.by_ceiling is False:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from aiolimiter import AsyncLimiter
 
+from core_engine.limits.door import Door
 from core_engine.limits.headers import Told
 from core_engine.limits.history import Minute
 from core_engine.limits.pace import Pace
@@ -17,10 +18,6 @@ log = logging.getLogger(__name__)
 
 _BURST_S = 0.5
 _CREDIT_S = 0.25
-_LATE_S = 0.03  # by how much one request's way to the provider may be shorter than another's
-_APART_S = 0.02  # less than that, or they would fall ever further behind
-_FIRST_LATE_S = 0.5  # at most, for the first request: it has to load and to connect
-_TIGHT = 1.25  # requests a second: above, there is room for two
 _SLOWEST = 0.05
 _NO_NEWS = 1.1
 _LATELY_S = 10
@@ -45,8 +42,8 @@ class Gate:
         self.limit = limit
         self.learned = limit is None
         self.lock = lock
-        self._leaving = asyncio.Lock()
-        self._room_at = 0.0
+        self.door = Door()
+        self.second = 1.0  # a second's worth
         self.waiting = 0
         self.paused_until = 0.0
         self.said = Told()
@@ -62,6 +59,7 @@ class Gate:
         self._slowed_until = 0.0
         self._pace: Pace | None = None
         self._passed = 0.0
+        self._doubted = False
         self._recent = Recent()
         self.minutes: dict[int, Minute] = {}
         self._latest = Minute()
@@ -107,6 +105,8 @@ class Gate:
         now = self.clock()
         if self._drip is not None:
             self._full_at = now + self._drip.time_period
+        if rate is not None:
+            self.second = rate / 60
         self.count(amount, now, rate)
         return now
 
@@ -121,12 +121,10 @@ class Gate:
     async def _wait(self, amount: float, rate: float | None, since: float) -> None:
         """In slices, so that an amount larger than the drip holds passes too."""
         at_once, owed = amount, 0.0
-        if rate is not None and amount >= rate / 60:
-            # A provider that counts by the second lets this one pass on a full bucket only, not a moment too early, and
-            # takes from those after it what the bucket did not hold.
-            second = rate / 60
-            over = amount - second
-            at_once, owed = second * (1 + _LATE_S), over + min(over, second / 2) * _LATE_S
+        if rate is not None and amount > rate / 60:
+            # A provider that counts by the second lets this one pass on a full bucket, and takes from those after it what
+            # the bucket did not hold.
+            at_once, owed = rate / 60, amount - rate / 60
         left, dripped = at_once, self._past_full(since)
         drip: AsyncLimiter | None = None
         try:
@@ -172,43 +170,25 @@ class Gate:
         self._minute(now).passed -= amount
         self._enter(amount)
 
-    async def leave(self) -> None:
-        """Wait until a provider that counts by the second has room for this request, if it takes all the room.
-
-        What one request is late (its row had to be committed), the next would else come too early after it.
-        """
-        rate = self.rate()
-        if rate is None or rate / 60 > _TIGHT:
-            return
-        async with self._leaving:
-            if (wait := self._room_at - self.clock()) > 0:
-                await asyncio.sleep(wait)
-            late = _APART_S if self._room_at else _FIRST_LATE_S
-            self._room_at = self.clock() + 60 / rate + late
-
-    def left(self, amount: float, since: float) -> None:
-        """Say that a request leaves only now, which has passed at `since`: what it owes begins to drip now."""
-        rate = self.rate()
-        if rate is not None and not self._open and amount >= rate / 60:
-            self._balance -= min(self.clock() - since, 1.0) * rate / 60
-
     def settle(self, reserved: float, charged: float) -> None:
         """Enter the difference to what the provider charged: credit or debt of the requests to come."""
         self._proven = max(self._proven, charged)
         now = self.clock()
         minute = self._latest if now < self._minute_ends else self._minute(now)
         minute.passed += charged - reserved
-        self._enter(reserved - charged)
+        if not self._open:
+            self._enter(reserved - charged)
+            self.door.settle(charged - reserved)
 
     def _enter(self, difference: float) -> None:
-        rate = self.rate()
-        if rate is not None and not self._open:
-            # Credit is spent at once: no more of it than a provider that counts by the second takes. Debt is waited
-            # for: no more of it than a minute, whatever usage a reply claims.
-            balance = self._balance + difference
-            if balance > 0:
-                balance = min(balance, max(rate / 60 * _CREDIT_S, self._largest))
-            self._balance = max(balance, -rate)
+        if self._open or (rate := self.rate()) is None:
+            return
+        # Credit is spent at once: no more of it than a provider that counts by the second takes. Debt is waited
+        # for: no more of it than a minute, whatever usage a reply claims.
+        balance = self._balance + difference
+        if balance > 0:
+            balance = min(balance, max(rate / 60 * _CREDIT_S, self._largest))
+        self._balance = max(balance, -rate)
 
     def rate(self) -> float | None:
         """Units a minute let through now, the headers' slowing aside; None: no limit is known."""
@@ -281,11 +261,12 @@ class Gate:
         if not again:
             passed, seconds = self.lately()
             self._passed = passed * 60 / seconds
+            self._doubted = self._pace is not None
         self._recent.restart(resume_at)
         through = self._passed * (1 - share)
         if before is not None:  # a few seconds can mislead; a rate that held until now isn't all wrong
             # A told limit is not doubted for one refusal, which may be a neighbour's doing or an estimate too low.
-            trust = _TRUST_UNTOLD if not told else _TRUST if self._pace else 1.0
+            trust = _TRUST_UNTOLD if not told else _TRUST if self._doubted else 1.0
             through = min(max(through, before * trust), before)
         if through > 0:
             self._pace = Pace(through, resume_at)

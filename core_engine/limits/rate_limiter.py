@@ -70,36 +70,42 @@ class BucketState:
 class Reservation:
     """Leave to send one request. Settle it in any case: with what was charged, or with None."""
 
-    __slots__ = ("_at", "_bucket", "_gates", "_request_gates", "_witness", "expected", "tokens", "waited_s")
+    __slots__ = ("_bucket", "_gates", "_place", "_waited_at", "expected", "tokens", "waited_s")
 
-    def __init__(self, place: _Place, way: _Way, tokens: int, at: float, waited_s: float) -> None:
+    def __init__(
+        self, place: _Place, way: _Way, tokens: int, waited_s: float, waited_at: Sequence[tuple[Gate, int]]
+    ) -> None:
         self.tokens = tokens
         self.waited_s = waited_s
         self.expected: tuple[float, float] | None = None  # what should be gone of the limit then, see Witness
-        self._at = at
         self._bucket = way.bucket
         self._gates = way.token_gates
-        self._request_gates = way.request_gates
-        self._witness = place.witness if way is place.way else None
-        if self._witness:
-            self.expected = self._witness.sent(place.telling(tokens), at)
+        self._waited_at = waited_at
+        self._place = place
 
     async def leave(self) -> None:
         """Call it at the moment of sending, where something may have taken its time since the leave was given."""
-        for gate in self._request_gates:
-            await gate.leave()
-        for gate in self._gates:
-            gate.left(self.tokens, self._at)
+        now, wait = self._bucket.now(), 0.0
+        for gate, amount in self._waited_at:
+            wait = max(wait, gate.door.wait(amount, gate.second, now))
+        for gate, amount in self._waited_at:
+            gate.door.enter(amount, gate.second, now + wait)
+        if (witness := self._place.witness) and self._bucket is self._place.way.bucket:
+            self.expected = witness.sent(self._place.telling(self.tokens), now + wait)
+        if wait > 0:
+            await asyncio.sleep(wait)
 
     def settle(self, charged_tokens: int | None) -> None:
         """Correct the reservation to what the provider charges; None keeps it. Only the first call counts."""
-        self._bucket.answered.set()
         gates, self._gates = self._gates, ()
         if charged_tokens is not None and charged_tokens >= 0:
             for gate in gates:
                 gate.settle(self.tokens, charged_tokens)
-        if self._witness and gates:
-            self._witness.settled(self.tokens, charged_tokens)
+        if (witness := self._place.witness) and gates:
+            witness.settled(self.tokens, charged_tokens)
+        answered = self._bucket.answered
+        if not answered.is_set():
+            answered.set()
 
 
 class RateLimiter:
@@ -170,8 +176,8 @@ class RateLimiter:
                     await bucket.go_one_by_one(known=any(gate.rate() for gate in way.gates))
                 if not isinstance(tokens, int):
                     amount = tokens()
-                now = await self._pass(way.steps, amount)
-                reservation = Reservation(place, way, amount, now, now - start)
+                now, waited_at = await self._pass(way.steps, amount)
+                reservation = Reservation(place, way, amount, now - start, waited_at)
                 break
         if reservation.waited_s > _BINDS_S and not bucket.told_binding:
             bucket.told_binding = True
@@ -256,12 +262,13 @@ class RateLimiter:
         gates.update(dict.fromkeys(gate for bucket in buckets for gate in bucket.gates))
         return list(gates)
 
-    async def _pass(self, steps: Sequence[_Step], tokens: int) -> float:
-        """Pass all gates; the time then."""
+    async def _pass(self, steps: Sequence[_Step], tokens: int) -> tuple[float, Sequence[tuple[Gate, int]]]:
+        """Pass all gates; the time then, and the gates that were not open, each with the amount."""
         # Each lock is held (a bucket's own gates need none: they are behind its lock) until the last gate is passed. Otherwise requests would gather behind a large one that
         # waits for its tokens, having passed the requests' drip already, and then leave in one burst.
         reached = taken = 0
         held: list[asyncio.Lock] = []
+        closed: list[tuple[Gate, int]] = []
         since = now = self._clock()
         paused_until = 0.0
         try:
@@ -276,6 +283,7 @@ class RateLimiter:
                     gate.count(amount, now, gate.limit)
                 else:
                     now = await gate.take(amount, since)
+                    closed.append((gate, amount))
                 taken += 1
                 paused_until = max(paused_until, gate.paused_until)
             if paused_until > now:
@@ -290,7 +298,7 @@ class RateLimiter:
                 lock.release()
             for gate, _, _ in steps[:reached]:
                 gate.waiting -= 1
-        return now
+        return now, closed
 
     async def _wait_out_pauses(self, gates: Sequence[Gate]) -> None:
         while True:  # a pause can be lengthened while one sleeps
@@ -318,8 +326,7 @@ class RateLimiter:
         steps = [(gate, behind.get(gate.unit), gate.unit == "requests") for gate in bucket.gates]
         steps += [(gate, None, gate.unit == "requests") for gate in users]
         gates = tuple(gate for gate, _, _ in steps)
-        by_unit = (tuple(gate for gate in gates if gate.unit == unit) for unit in ("requests", "tokens"))
-        return _Way(bucket, tuple(steps), gates, *by_unit)
+        return _Way(bucket, tuple(steps), gates, tuple(gate for gate in gates if gate.unit == "tokens"))
 
     def _compare(self, place: _Place, said: tuple[Told, Told], reservation: Reservation | None) -> None:
         """Models of one endpoint that tell the same limits share a bucket, as long as nothing speaks against it."""
@@ -390,7 +397,7 @@ class _Bucket:
 
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self.name = name
-        self._now = now
+        self.now = now
         self.gates = (Gate(name, "requests", None, now, None), Gate(name, "tokens", None, now, None))
         self.lock = asyncio.Lock()
         self.answered = asyncio.Event()
@@ -428,9 +435,9 @@ class _Bucket:
             self.to_space = 0
             return
         self.to_space -= 1
-        if (wait := self._next_at - self._now()) > 0:
+        if (wait := self._next_at - self.now()) > 0:
             await asyncio.sleep(wait)
-        self._next_at = self._now() + _SPACE_S
+        self._next_at = self.now() + _SPACE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,7 +447,6 @@ class _Way:
     bucket: _Bucket
     steps: tuple[_Step, ...]
     gates: tuple[Gate, ...]
-    request_gates: tuple[Gate, ...]
     token_gates: tuple[Gate, ...]
 
 

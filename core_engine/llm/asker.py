@@ -45,6 +45,7 @@ _LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the nu
 _LEAST_PATIENCE_S = 5.0  # with an outage, when nothing is tried again: that so many fail may still be chance
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
 _UNTAUGHT = 1.1  # by how much an estimate of many texts together may be too low
+_SAYS_NO = frozenset({400, 404, 413, 422})  # to what the request says: nothing was worked on
 _AROUND = 500  # tokens that a provider may put around our text: marks between messages, a date
 ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
 
@@ -295,7 +296,7 @@ class Asker:
                 tokens = partial(self._charge.amount, need.size)
                 async with office.stop.waiting():
                     reservation = await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
-                charged: int | None = None
+                charged = settled = None
                 try:
                     call = await self._begin(question, attempt, ceiling, need, reservation.waited_s)
                     await reservation.leave()
@@ -303,18 +304,22 @@ class Asker:
                     call, reply = await self._send(call, send, need.at_most)
                     self._charge.replied(reply.headers, need.size)
                     charged = call.usage.total or None
+                    settled = self._charge.to_settle(charged)
                     spent, used = call.cost, charged
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
                     used = charged or (None if error.status is None else 0)
                     if not isinstance(error, PassingFailure) or error.turned_away:
                         self._outage.answered()
+                    settled = self._charge.to_settle(charged)
                     if error.headers is not None:
+                        if error.status in _SAYS_NO:
+                            settled = self._charge.unheard(error.headers, need.size)
                         office.limiter.observe(self._lane, error.headers)
                     spent = await self._failed(call, error)
                     raise
                 finally:
-                    reservation.settle(self._charge.to_settle(charged))
+                    reservation.settle(settled)
             # The next request need not wait until the disk has this one's reply.
             await store(call, reply)
         finally:

@@ -28,7 +28,8 @@ class Provider:
     window_s: float = 1.0
     headers: bool = False
     latency_s: float = 0.5
-    jitter_s: float = 0.01
+    jitter_s: float = 0.01  # on the way
+    commit_s: float = 0.05  # between its turn and its leaving
     stolen: float = 0.0
     charge: str = "max"
     embedding_rpm: float | None = None
@@ -81,6 +82,7 @@ class Provider:
     async def call(self, limiter: RateLimiter, lane: Lane, estimate: int, actual: int) -> bool:
         """One request through the limiter, whose tokens it has to guess; False when it was refused."""
         reservation = await limiter.reserve(lane, estimate)
+        await reservation.leave()
         await asyncio.sleep(self.random.uniform(0, self.jitter_s))
         refusal, told = self.admit(actual), self.told()
         await self._reply(refusal)
@@ -94,6 +96,8 @@ class Provider:
         """One request as the asker makes it, which has to find out how this provider counts; False when refused."""
         stage = "chat" if lane.stage == "chat" else "embeddings"
         reservation = await limiter.reserve(lane, partial(charge.amount, size))
+        await asyncio.sleep(self.random.uniform(0, self.commit_s))
+        await reservation.leave()
         await asyncio.sleep(self.random.uniform(0, self.jitter_s))
         whole = self.charge == "max" and size.ceiling
         refusal = self.admit(size.at_ceiling if whole else size.prompt, stage)
