@@ -23,6 +23,7 @@ _NO_NEWS = 1.1
 _LATELY_S = 10
 _TRUST = 0.9
 _TRUST_UNTOLD = 0.6
+_CHANCE = 2
 
 
 class Gate:
@@ -253,20 +254,21 @@ class Gate:
         """Units let through in the last seconds or since the last refusal, and in how many seconds."""
         return self._recent.lately(self.clock(), _LATELY_S)
 
-    def refused(self, share: float, resume_at: float, *, before: float | None, told: bool, again: bool) -> None:
+    def refused(self, share: float, resume_at: float, *, before: float | None, told: bool, wave: int) -> None:
         """A share of the latest was refused: from `resume_at`, run a little below what did get through.
 
-        `before`: the rate that held until now; `told`: somebody gave a limit. `again`: this corrects what the same wave's first refusal told.
+        `before`: the rate that held until now; `told`: somebody gave a limit. `wave`: which refusal of a wave it is, counted from
+        1; the later ones correct what the first has told.
         """
-        if not again:
+        if wave == 1:
             passed, seconds = self.lately()
             self._passed = passed * 60 / seconds
             self._doubted = self._pace is not None
         self._recent.restart(resume_at)
         through = self._passed * (1 - share)
         if before is not None:  # a few seconds can mislead; a rate that held until now isn't all wrong
-            # A told limit is not doubted for one refusal, which may be a neighbour's doing or an estimate too low.
-            trust = _TRUST_UNTOLD if not told else _TRUST if self._doubted else 1.0
+            # A told limit is not doubted for one or two, which may be a neighbour's doing or an estimate too low.
+            trust = _TRUST_UNTOLD if not told else _TRUST if self._doubted or wave > _CHANCE else 1.0
             through = min(max(through, before * trust), before)
         if through > 0:
             self._pace = Pace(through, resume_at)

@@ -224,7 +224,7 @@ class RateLimiter:
         share = min(bucket.refusals / bucket.sent, 1.0)
         for gate in bucket.gates:
             known = any(other.limit for other in gates if other.unit == gate.unit)
-            gate.refused(share, resume_at, before=bucket.before[gate.unit], told=known, again=again)
+            gate.refused(share, resume_at, before=bucket.before[gate.unit], told=known, wave=bucket.refusals)
         for gate in gates:
             gate.paused_until = max(gate.paused_until, resume_at)
 
