@@ -19,7 +19,7 @@ from core_engine.kg.extractor import Extractor, ModelExtractor, RulesExtractor
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.kg.rules.extractor import RULES_VERSION
-from core_engine.ledger import documents, questions
+from core_engine.ledger import calls, documents, questions
 from core_engine.ledger.ledger import Ledger, LedgerBase
 from core_engine.ledger.lock import held
 from core_engine.limits.rate_limiter import RateLimiter
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 KNOWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
 _MUCH = 1_000_000  # bytes of transcripts, about a thousand chunks: below, a process takes longer to start than it saves
 _RULES_BATCH = 100  # chunks a step; rules have no requests to size
+_REMEMBERED = 5_000  # replies of earlier runs, whose lengths say how much room the next ones need
 _MEASURED_EVERY = 8  # batches: an eighth of the work, and still within a per cent of measuring all
 
 
@@ -495,14 +496,12 @@ def _asker(
         client = Client(endpoint, _capabilities(office.ledger, endpoint))
         client.cache_keys = settings.max_concurrent  # a worker sends about as many requests a minute as a key should
         clients.append(client)
-    return Asker(
-        office,
-        stage,
-        client,
-        spec,
-        TokenCounter(endpoint.model),
-        completions.get(stage),
-    )
+    room = completions.get(stage)
+    if room and stage == "extract":
+        with office.ledger.reading() as db:
+            for chunks, tokens in calls.latest_replies(db, spec, _REMEMBERED):
+                room.observe(chunks, tokens)
+    return Asker(office, stage, client, spec, TokenCounter(endpoint.model), room)
 
 
 def _capabilities(ledger: Ledger, endpoint: Endpoint) -> Capabilities:

@@ -103,6 +103,16 @@ def abandon_sent(db: sqlite3.Connection) -> tuple[int, Decimal]:
     return len(ceilings), sum((Decimal(ceiling or 0) for (ceiling,) in ceilings), Decimal(0))
 
 
+def latest_replies(db: sqlite3.Connection, spec: int, limit: int) -> list[tuple[int, int]]:
+    """The last whole replies to what this spec asks, oldest first: chunks asked about, and tokens of the reply."""
+    rows = db.execute(
+        "SELECT json_array_length(questions), completion FROM call WHERE spec = ? AND status = 'answered' "
+        "AND completion > 0 AND finish_reason <> 'length' ORDER BY no DESC LIMIT ?",
+        (spec, limit),
+    ).fetchall()
+    return [(int(chunks), int(completion)) for chunks, completion in reversed(rows)]
+
+
 def unparsed(db: sqlite3.Connection) -> Iterator[Unparsed]:
     for row in db.execute("SELECT id, stage, questions, reply, finish_reason FROM call WHERE NOT parsed ORDER BY no"):
         yield Unparsed(row[0], row[1], tuple(orjson.loads(row[2])), (row[3] or b"").decode("utf-8", "replace"), row[4])

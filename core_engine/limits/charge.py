@@ -62,11 +62,20 @@ class Charge:
         """What to settle a reservation with, given a reply's usage: None keeps it."""
         return used if self.by_ceiling is False else None
 
+    def unheard(self, headers: Mapping[str, str], size: Size) -> int | None:
+        """What to settle a reservation with whose request was refused for what it says (a 400), before it was worked on.
+
+        OpenAI says that unsuccessful requests count, and a request it stays; but tokens are taken by what would be
+        generated, and there was nothing to generate. If the headers show that they are gone, they are.
+        """
+        gone = told(headers, "tokens").gone
+        return None if gone is not None and gone >= (1 - _NEAR) * self.amount(size) else 0
+
     def replied(self, headers: Mapping[str, str], size: Size) -> None:
         """Learn from a reply to a request of this size."""
         if self._known or self.by_ceiling is False:
             return
-        gone = _gone(headers)
+        gone = told(headers, "tokens").gone
         if gone is None:
             self.by_ceiling = self.by_ceiling or False  # it says nothing: as most servers do, until a refusal tells
         elif gone < (1 - _NEAR) * size.at_ceiling:
@@ -83,15 +92,3 @@ class Charge:
         ):
             self.by_ceiling = True
             log.info("%s counts the longest reply that a request allows against the limit of tokens", self._name)
-
-
-def _gone(headers: Mapping[str, str]) -> float | None:
-    """Tokens that are gone of the limit; None where the headers don't say."""
-    said = told(headers, "tokens")
-    if said.limit is None:
-        return None
-    # Where a minute's limit is enforced by the second, little remains of the limit though little is gone; where it is
-    # counted by windows, the reset is far away though little is gone.
-    by_reset = None if said.reset_s is None else said.reset_s * said.limit / 60
-    by_rest = None if said.remaining is None else said.limit - said.remaining
-    return min((gone for gone in (by_reset, by_rest) if gone is not None), default=None)

@@ -21,6 +21,19 @@ class Told:
     remaining: float | None = None
     reset_s: float | None = None
 
+    @property
+    def gone(self) -> float | None:
+        """How much of the limit is gone; None where it isn't said.
+
+        Where a minute's limit is enforced by the second, little remains of the limit though little is gone; where it is
+        counted by windows, the reset is far away though little is gone.
+        """
+        if self.limit is None:
+            return None
+        by_reset = None if self.reset_s is None else self.reset_s * self.limit / 60
+        by_rest = None if self.remaining is None else self.limit - self.remaining
+        return min((gone for gone in (by_reset, by_rest) if gone is not None), default=None)
+
 
 def told(headers: Mapping[str, str], unit: str) -> Told:
     """What the headers say about 'requests' or 'tokens'. Names are in lower case; nonsense counts as not said."""

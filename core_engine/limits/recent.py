@@ -8,17 +8,20 @@ _SECONDS = 60
 class Recent:
     """Amounts by second, for a minute. Times only go forward."""
 
-    __slots__ = ("_amounts", "_last", "_start")
+    __slots__ = ("_amounts", "_ends", "_last", "_start")
 
     def __init__(self) -> None:
         self._amounts = [0.0] * _SECONDS
         self._last = 0
+        self._ends = 0.0
         self._start: float | None = None
 
     def add(self, amount: float, now: float) -> None:
-        if self._start is None:
-            self._start = now
-        self._amounts[self._forward(now) % _SECONDS] += amount
+        if now >= self._ends:
+            if self._start is None:
+                self._start = now
+            self._forward(now)
+        self._amounts[self._last % _SECONDS] += amount
 
     def restart(self, at: float) -> None:
         """Let `lately` look at nothing before that time."""
@@ -45,4 +48,5 @@ class Recent:
         for passed in range(max(self._last + 1, second - _SECONDS + 1), second + 1):
             self._amounts[passed % _SECONDS] = 0.0
         self._last = max(self._last, second)
+        self._ends = self._last + 1.0
         return self._last

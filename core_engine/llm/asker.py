@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -47,6 +48,8 @@ _LONGEST_FAILING_S = 900.0  # how long one request may be tried, whatever the nu
 _LEAST_PATIENCE_S = 5.0  # with an outage, when nothing is tried again: that so many fail may still be chance
 _LEAST_AHEAD = 2  # requests whose rows are committed while they wait for a place, besides a fifth of the places
 _STEPS_DOWN = 8  # more refused parameters than we have: the server only finds new words for no
+_UNTAUGHT = 1.1  # by how much an estimate of many texts together may be too low
+_SAYS_NO = frozenset({400, 404, 413, 422})  # to what the request says: nothing was worked on
 _AROUND = 500  # tokens that a provider may put around our text: marks between messages, a date
 ABSURD = 10  # a prompt that is billed at so many times the most it can have is a slip in the server's books
 
@@ -188,9 +191,12 @@ class Asker:
 
             await self._office.ledger.commit(commit)
 
-        size = Size(sum(map(len, texts)), prompt)
+        # A request of many texts may be worth seconds of a limit: until a reply has told, better a little too much.
+        careful = prompt if self._counter.taught else round(prompt * _UNTAUGHT)
+        size = Size(sum(map(len, texts)), careful)
         need = Need(Usage(prompt=most_tokens(*texts)), size, prompt / self._counter.factor)
-        await self._ask(question, need, send, store)
+        call, _ = await self._ask(question, need, send, store)
+        self._counter.observe(sum(map(len, texts)), call.usage.prompt)
 
     def _ceiling(self, usage: Usage) -> Decimal | None:
         return self._office.pricer.price(self._client.endpoint.model, usage, self._stage)
@@ -296,30 +302,34 @@ class Asker:
         try:
             async with contextlib.AsyncExitStack() as place:
                 call, reservation = await self._cleared(place, question, attempt, ceiling, need)
-                charged: int | None = None
+                charged = settled = None
                 try:
                     await reservation.leave()
                     spent = used = None  # until we know better: cut off from here on, all of it may be billed
                     call, reply = await self._send(call, send, need.at_most)
                     self._charge.replied(reply.headers, need.size)
                     charged = call.usage.total or None
+                    settled = self._charge.to_settle(charged)
                     spent, used = call.cost, charged
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
                     used = charged or (None if error.status is None else 0)
                     if not isinstance(error, PassingFailure) or error.turned_away:
                         self._outage.answered()
+                    settled = self._charge.to_settle(charged)
                     if error.headers is not None:
+                        if error.status in _SAYS_NO:
+                            settled = self._charge.unheard(error.headers, need.size)
                         office.limiter.observe(self._lane, error.headers)
                     spent = await self._failed(call, error)
                     raise
                 finally:
-                    reservation.settle(self._charge.to_settle(charged))
+                    reservation.settle(settled)
             # The next request need not wait until the disk has this one's reply.
             await store(call, reply)
         finally:
             office.purse.settle(ceiling, spent, most, used)
-        office.limiter.observe(self._lane, reply.headers)
+        office.limiter.observe(self._lane, reply.headers, reservation)
         office.progress.last_commit_at = time.time()
         self.answered += 1
         self._outage.answered()
@@ -363,7 +373,7 @@ class Asker:
     async def _reserve(self, question: Question, need: Need) -> Reservation:
         office = self._office
         async with office.stop.waiting():
-            tokens = self._charge.amount(need.size)
+            tokens = partial(self._charge.amount, need.size)
             return await office.limiter.reserve(self._lane, tokens, chunks=len(question.numbers))
 
     async def _send(self, call: LLMCall, send: Callable[[], Awaitable[T]], at_most: Usage) -> tuple[LLMCall, T]:

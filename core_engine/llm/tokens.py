@@ -63,6 +63,11 @@ class TokenCounter:
             self._seen_tokens += prompt_tokens
 
     @property
+    def taught(self) -> bool:
+        """A reply has said how many tokens there were."""
+        return self._seen_characters > 0
+
+    @property
     def factor(self) -> float:
         """What the replies have taught to multiply estimates by."""
         if not self._seen_characters:

@@ -1,9 +1,9 @@
 """How near to a provider's limits kg runs, what a server without limits is given, and what the limiter itself costs.
 
-    python -m tests.benchmarks.bench_limiter [--only told|headers|silent|shared|knee|overhead|real ...]
+    python -m tests.benchmarks.bench_limiter [--only told|headers|silent|shared|knee|overhead|real|real_tokens ...]
 
-All but `real` run the limiter against the test server's own limits on a simulated clock, so that ten minutes take
-seconds. `real` runs `kg process` three times for a minute against the test server, as a process of its own.
+All but the last two run the limiter against the test server's own limits on a simulated clock, so that ten minutes take
+seconds. Those run `kg process` for a minute each time against the test server, as a process of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import itertools
 import logging
+import math
 import random
 import statistics
 import tempfile
@@ -108,8 +109,16 @@ def score(
     waits = sorted(run(drive(provider, limiter, shapes, seconds, workers, embed=embed))) or [0.0]
     counted = sum(at >= _BEGIN + since for at in provider.served_at)
     minutes = (seconds - since) / 60 * (1 - provider.stolen)
-    tokens = provider.served_tokens * counted / max(provider.served, 1)
-    share = max(counted / ((provider.rpm or 1e12) * minutes), tokens / ((provider.tpm or 1e12) * minutes))
+    part = counted / max(provider.served, 1) / minutes
+    if provider.embedding_rpm:  # both have enough to do: each at its own limits
+        vectors = provider.served - provider.chat, provider.served_tokens - provider.chat_tokens
+        share = min(
+            _share(provider.chat, provider.chat_tokens, provider.rpm, provider.tpm),
+            _share(*vectors, provider.embedding_rpm, provider.embedding_tpm),
+        )
+    else:
+        share = _share(provider.served, provider.served_tokens, provider.rpm, provider.tpm)
+    share *= part
     total = provider.served + provider.refused
     refused = provider.refused / total if most_429 < 1 else float(provider.refused)
     p50, p99 = statistics.median(waits), waits[int(len(waits) * 0.99)]
@@ -120,6 +129,11 @@ def score(
     interval = 60 * minutes / max(counted, 1)
     if bar >= 0.97 and p99 > max(2 * p50, interval * workers):
         table.fact(f"{name}: p99 wait at most twice p50", holds=False)
+
+
+def _share(requests: int, tokens: int, rpm: float | None, tpm: float | None) -> float:
+    """Of the limit that is used most."""
+    return max(requests / (rpm or math.inf), tokens / (tpm or math.inf))
 
 
 def told() -> None:
@@ -139,6 +153,10 @@ def told() -> None:
         shared = Provider(600, 4e6, window_s=window, charge=charge, headers=True)
         limiter = RateLimiter(rpm=600, tpm=4e6)
         score(table, f"embeddings shared; {how}", shared, limiter, even(), bar=0.97, most_429=0, embed=True)
+        small = Provider(500, 30_000, window_s=window, charge=charge, headers=True)
+        limiter = RateLimiter(rpm=500, tpm=30_000)
+        name = f"a request is half a minute's, an hour; {how}"
+        score(table, name, small, limiter, even(), bar=0.97, most_429=0, seconds=3_600)
     table.show()
 
 
@@ -153,6 +171,15 @@ def headers() -> None:
         ):
             provider = Provider(600, tpm, window_s=window, charge=charge, headers=True)
             score(table, f"{bound}; {how}", provider, RateLimiter(), shapes, bar=0.93, most_429=1)
+        for counted, own, seconds in (
+            ("shared", {}, 60),
+            ("apart", {"embedding_rpm": 100, "embedding_tpm": 1e6}, 60),
+            # It takes some seconds until it shows that the same limits are not one.
+            ("apart with the same limits, five minutes", {"embedding_rpm": 600, "embedding_tpm": 4e6}, 300),
+        ):
+            provider = Provider(600, 4e6, window_s=window, charge=charge, headers=True, **own)
+            row = f"embeddings {counted}; {how}"
+            score(table, row, provider, RateLimiter(), even(), bar=0.93, most_429=1, seconds=seconds, embed=True)
     table.show()
 
 
@@ -219,7 +246,7 @@ def overhead() -> None:
     for name, limits in (("no limits", {}), ("requests and tokens limited", {"rpm": 1e9, "tpm": 1e12})):
         best, lock = (min(asyncio.run(cost(5_000, **limits)) for _ in range(15)) for cost in (_overhead, _bare_lock))
         note = f"{best / lock:.0f} times a bare asyncio.Lock's {lock:.2f} us"
-        table.at_most(f"a reservation and its settling, {name}", best, 10, "us", note=note)
+        table.at_most(f"a reservation, its leaving and its settling, {name}", best, 10, "us", note=note)
     table.show()
 
 
@@ -229,7 +256,9 @@ async def _overhead(count: int, **limits: float) -> float:
         (await limiter.reserve(CHAT, 4_000)).settle(3_900)
     began = time.perf_counter()
     for _ in range(count):
-        (await limiter.reserve(CHAT, 4_000)).settle(3_900)
+        reservation = await limiter.reserve(CHAT, 4_000)
+        await reservation.leave()
+        reservation.settle(3_900)
     return (time.perf_counter() - began) / count * 1e6
 
 
@@ -244,7 +273,7 @@ async def _bare_lock(count: int, **_limits: float) -> float:
 
 def real() -> None:
     """`kg process` itself: the server's bill over the time from the first request to the last."""
-    table = Table("kg process against the test server, about a minute each")
+    table = Table("kg process against the test server, bound by requests, about a minute each")
     with tempfile.TemporaryDirectory(prefix="kg-bench-") as folder, start(tokens="characters") as server:
         _real(table, Path(folder), server, "max", per_second=True)
         _real(table, Path(folder), server, "actual", per_second=False)
@@ -252,25 +281,45 @@ def real() -> None:
     table.show()
 
 
-def _real(table: Table, folder: Path, server: Server, charge: str, *, per_second: bool, flags: bool = True) -> None:
-    rpm, tpm = 300, 9_000_000  # requests bind: batches of 10 take 14,000 tokens at their ceiling
+def real_tokens() -> None:
+    """The same where tokens bind, counted by the second: embeddings of several seconds' worth stand in between."""
+    table = Table("kg process against the test server, bound by tokens, about a minute each")
+    with tempfile.TemporaryDirectory(prefix="kg-bench-") as folder, start(tokens="characters") as server:
+        for flags in (True, False):
+            _real(table, Path(folder), server, "max", per_second=True, flags=flags, tpm=3_000_000, chunks=1_500)
+    table.show()
+
+
+def _real(
+    table: Table,
+    folder: Path,
+    server: Server,
+    charge: str,
+    *,
+    per_second: bool,
+    flags: bool = True,
+    tpm: int = 9_000_000,
+    chunks: int = 3_000,
+) -> None:
+    rpm = 300  # requests bind at 9 M tokens: batches of 10 take 14,000 tokens at their ceiling
     # What is in the bucket at the start is served at once, by the minute: the run is long enough to tell it apart.
     server.reset(tokens="characters", latency=1, rpm=rpm, tpm=tpm, per_second=per_second, charge=charge)
-    corpus = made(folder, 3_000)
+    corpus = made(folder, chunks)
     home = folder / f"{charge}-{per_second}-{flags}"
     home.mkdir()
     words = ("--rpm", rpm, "--tpm", tpm) if flags else ()
     env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
     ran = kg("process", corpus.path, "--max-concurrent", 40, *words, folder=home, **env)
     books, busy = server.books(), ran.report["throughput"]["first_request_to_last_commit_s"]
-    share = books["calls"] / (rpm * busy / 60)
+    tokens = sum(1_200 * call["questions"] + 2_000 if call["stage"] == "chat" else call["embedding"] for call in books["log"] if call["status"] == 200)  # fmt: skip
+    share = max(books["calls"] / (rpm * busy / 60), tokens / (tpm * busy / 60) if charge == "max" else 0.0)
     how = f"{charge}, by the {'second' if per_second else 'minute'}, {'--rpm and --tpm' if flags else 'headers alone'}"
     table.at_least(how, share, 0.97 if flags else 0.93, note=f"{books['calls']} calls in {busy:.0f} s")
     table.at_most(f"{how}: 429s", books["rate_limited"], 0 if flags else 1)
     table.fact(f"{how}: nothing lost", ran.report["chunks"]["written"] == ran.report["chunks"]["total"])
 
 
-PARTS = {f.__name__: f for f in (told, headers, silent, shared, knee, overhead, real)}
+PARTS = {f.__name__: f for f in (told, headers, silent, shared, knee, overhead, real, real_tokens)}
 
 
 def main() -> None:

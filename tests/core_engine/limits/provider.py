@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
+from functools import partial
 
 from core_engine.limits.charge import Charge, Size
 from core_engine.limits.rate_limiter import Lane, RateLimiter
@@ -27,7 +28,8 @@ class Provider:
     window_s: float = 1.0
     headers: bool = False
     latency_s: float = 0.5
-    jitter_s: float = 0.01
+    jitter_s: float = 0.01  # on the way
+    commit_s: float = 0.05  # between its turn and its leaving
     stolen: float = 0.0
     charge: str = "max"
     embedding_rpm: float | None = None
@@ -35,6 +37,8 @@ class Provider:
     seed: int = 1
     served: int = 0
     served_tokens: int = 0
+    chat: int = 0
+    chat_tokens: int = 0
     refused: int = 0
     served_at: list[float] = field(default_factory=list)
     refused_at: list[float] = field(default_factory=list)
@@ -62,10 +66,15 @@ class Provider:
             self.refused += 1
             self.refused_at.append(now)
             return refusal
-        self.served += 1
-        self.served_tokens += tokens
         self.served_at.append(now)
+        self.served += 1
+        self.chat += stage == "chat"
+        self._used(tokens, stage)
         return None
+
+    def _used(self, tokens: int, stage: str) -> None:
+        self.served_tokens += tokens
+        self.chat_tokens += tokens if stage == "chat" else 0
 
     def told(self, stage: str = "chat") -> dict[str, str]:
         return dict(self._limits.headers(stage)) if self._limits else {}
@@ -73,6 +82,7 @@ class Provider:
     async def call(self, limiter: RateLimiter, lane: Lane, estimate: int, actual: int) -> bool:
         """One request through the limiter, whose tokens it has to guess; False when it was refused."""
         reservation = await limiter.reserve(lane, estimate)
+        await reservation.leave()
         await asyncio.sleep(self.random.uniform(0, self.jitter_s))
         refusal, told = self.admit(actual), self.told()
         await self._reply(refusal)
@@ -85,16 +95,18 @@ class Provider:
     async def ask(self, limiter: RateLimiter, lane: Lane, charge: Charge, size: Size, completion: int) -> bool:
         """One request as the asker makes it, which has to find out how this provider counts; False when refused."""
         stage = "chat" if lane.stage == "chat" else "embeddings"
-        reservation = await limiter.reserve(lane, charge.amount(size))
+        reservation = await limiter.reserve(lane, partial(charge.amount, size))
+        await asyncio.sleep(self.random.uniform(0, self.commit_s))
+        await reservation.leave()
         await asyncio.sleep(self.random.uniform(0, self.jitter_s))
         whole = self.charge == "max" and size.ceiling
         refusal = self.admit(size.at_ceiling if whole else size.prompt, stage)
         if not refusal and not whole and self._limits:
             self._limits.settle(stage, completion)
-            self.served_tokens += completion
+            self._used(completion, stage)
         told = self.told(stage)
         await self._reply(refusal)
-        limiter.observe(lane, told)
+        limiter.observe(lane, told, None if refusal else reservation)
         if refusal:
             charge.refused(refusal.message, size)
             limiter.pause(lane, float(dict(refusal.headers).get("retry-after-ms", "1000")) / 1000, "429")

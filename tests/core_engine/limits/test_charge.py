@@ -70,3 +70,10 @@ def test_nonsense_in_headers_or_refusals_changes_nothing_for_the_worse(value):
     charge.refused(f"Requested {value}", SIZE)
     charge.replied({"x-ratelimit-limit-tokens": value, "x-ratelimit-reset-tokens": value}, SIZE)
     assert charge.amount(SIZE) in {5_000, 14_000}
+
+
+def test_a_request_refused_for_what_it_says_took_no_tokens_unless_the_headers_say_so():
+    charge = Charge("https://api.openai.com/v1")
+    assert charge.unheard({}, SIZE) == 0
+    assert charge.unheard(gone(0), SIZE) == 0
+    assert charge.unheard(gone(14_000), SIZE) is None

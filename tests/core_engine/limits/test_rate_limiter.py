@@ -6,6 +6,7 @@ import random
 import pytest
 
 from core_engine.errors import RequestTooLarge, SettingsError
+from core_engine.limits.charge import Charge, Size
 from core_engine.limits.rate_limiter import Lane, RateLimiter
 from tests.core_engine.limits.provider import Provider
 from tests.core_engine.limits.virtual_time import run
@@ -513,3 +514,79 @@ def test_a_server_that_refuses_below_the_limit_it_tells_is_believed_by_its_refus
     run(lied_to())
     assert provider.refused / provider.served < 0.05
     assert provider.served / 1_500 >= 0.85
+
+
+@pytest.mark.parametrize("window_s", [1.0, 60.0])
+def test_a_large_request_waits_for_the_users_limit_and_the_providers_at_the_same_time(window_s):
+    provider = Provider(500, 30_000, window_s=window_s, headers=True)
+
+    async def main():
+        limiter = RateLimiter(rpm=500, tpm=30_000)
+
+        async def work():
+            while True:
+                await provider.call(limiter, CHAT, 14_000, 14_000)
+
+        tasks = [asyncio.create_task(work()) for _ in range(5)]
+        await asyncio.sleep(1_200)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert provider.refused == 0
+    assert provider.served_tokens >= 0.95 * 20 * 30_000
+
+
+def test_a_debt_is_paid_while_nobody_asks():
+    async def main():
+        limiter = RateLimiter(tpm=60_000, rpm=1e6)
+        (await limiter.reserve(CHAT, 1_000)).settle(31_000)
+        await asyncio.sleep(40)
+        return await timed(limiter.reserve(CHAT, 1_000))
+
+    assert run(main()) < 0.6
+
+
+def test_what_was_refused_and_not_charged_does_not_hold_up_the_next():
+    async def main():
+        limiter = RateLimiter(tpm=20_000, rpm=1e6)
+        (await limiter.reserve(CHAT, 14_000)).settle(0)
+        return await timed(limiter.reserve(CHAT, 14_000))
+
+    assert run(main()) < 1
+
+
+def test_an_amount_that_is_learnt_while_one_waits_is_the_one_that_passes():
+    async def main():
+        limiter, amount = RateLimiter(tpm=60_000, rpm=1e6), 1_000
+        await limiter.reserve(CHAT, 5_000)
+        waiting = [asyncio.create_task(limiter.reserve(CHAT, lambda: amount)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        amount = 4_000
+        return [(await each).tokens for each in waiting]
+
+    assert run(main()) == [1_000, 4_000, 4_000]
+
+
+def test_a_server_that_counts_the_longest_reply_and_only_says_so_when_it_refuses_costs_one_refusal():
+    provider = Provider(600, 3e6, window_s=1, charge="max")
+    charge, size = Charge(CHAT.endpoint), Size(16_000, 4_000, 2_500, 14_000)
+
+    async def main():
+        limiter = RateLimiter(rpm=600, tpm=3e6)
+
+        async def work():
+            while True:
+                await provider.ask(limiter, CHAT, charge, size, 2_500)
+
+        await provider.ask(limiter, CHAT, charge, size, 2_500)
+        tasks = [asyncio.create_task(work()) for _ in range(40)]
+        await asyncio.sleep(120)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+    assert provider.refused <= 2
+    assert provider.served_tokens >= 0.95 * 2 * 3e6
