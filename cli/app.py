@@ -64,6 +64,13 @@ class Lazy(TyperGroup):
             return None
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Typer would end it without a word where it is interrupted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise Stopped("stopped by hand") from interrupt
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called: only this one is imported."""
         name = args[0]
