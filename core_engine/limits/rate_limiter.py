@@ -86,10 +86,13 @@ class Reservation:
     async def leave(self) -> None:
         """Call it at the moment of sending, where something may have taken its time since the leave was given."""
         now, wait = self._bucket.now(), 0.0
+        held = []
         for gate, amount in self._waited_at:
-            wait = max(wait, gate.door.wait(amount, gate.second, now))
-        for gate, amount in self._waited_at:
-            gate.door.enter(amount, gate.second, now + wait)
+            if (needs := gate.door.enter(amount, gate.second, now)) > 0:
+                held.append((gate, amount))
+                wait = max(wait, needs)
+        for gate, amount in held:
+            gate.door.put_off(amount, gate.second, now + wait)
         if (witness := self._place.witness) and self._bucket is self._place.way.bucket:
             self.expected = witness.sent(self._place.telling(self.tokens), now + wait)
         if wait > 0:
