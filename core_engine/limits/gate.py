@@ -85,24 +85,28 @@ class Gate:
         `since`: when its turn came; it may have waited at another gate since then, and waited for this one as well.
         """
         rate, drip, owed_to_us = self.rate(), self._drip, self._balance
-        if (
-            rate is None
-            or drip is None
-            or rate != self._drip_rate
-            or not 0 <= owed_to_us <= amount <= drip.max_rate + owed_to_us
-            or self._slowed < 1
-            or amount >= rate / 60
-        ):
-            await self._wait(amount, rate, since)
-        else:  # as nearly always: the drip alone
-            self._balance = 0.0
-            try:
-                await drip.acquire(amount - owed_to_us)
-            except BaseException:
-                self._balance += owed_to_us
-                raise
-            if self._balance < 0:
-                await self._wait(0.0, rate, since)
+        self.waiting += 1
+        try:
+            if (
+                rate is None
+                or drip is None
+                or rate != self._drip_rate
+                or not 0 <= owed_to_us <= amount <= drip.max_rate + owed_to_us
+                or self._slowed < 1
+                or amount >= rate / 60
+            ):
+                await self._wait(amount, rate, since)
+            else:  # as nearly always: the drip alone
+                self._balance = 0.0
+                try:
+                    await drip.acquire(amount - owed_to_us)
+                except BaseException:
+                    self._balance += owed_to_us
+                    raise
+                if self._balance < 0:
+                    await self._wait(0.0, rate, since)
+        finally:
+            self.waiting -= 1
         now = self.clock()
         if self._drip is not None:
             self._full_at = now + self._drip.time_period

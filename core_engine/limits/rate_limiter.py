@@ -86,10 +86,13 @@ class Reservation:
     async def leave(self) -> None:
         """Call it at the moment of sending, where something may have taken its time since the leave was given."""
         now, wait = self._bucket.now(), 0.0
+        held = []
         for gate, amount in self._waited_at:
-            wait = max(wait, gate.door.wait(amount, gate.second, now))
-        for gate, amount in self._waited_at:
-            gate.door.enter(amount, gate.second, now + wait)
+            if (needs := gate.door.enter(amount, gate.second, now)) > 0:
+                held.append((gate, amount))
+                wait = max(wait, needs)
+        for gate, amount in held:
+            gate.door.put_off(amount, gate.second, now + wait)
         if (witness := self._place.witness) and self._bucket is self._place.way.bucket:
             self.expected = witness.sent(self._place.telling(self.tokens), now + wait)
         if wait > 0:
@@ -266,7 +269,7 @@ class RateLimiter:
         """Pass all gates; the time then, and the gates that were not open, each with the amount."""
         # Each lock is held (a bucket's own gates need none: they are behind its lock) until the last gate is passed. Otherwise requests would gather behind a large one that
         # waits for its tokens, having passed the requests' drip already, and then leave in one burst.
-        reached = taken = 0
+        taken = 0
         held: list[asyncio.Lock] = []
         closed: list[tuple[Gate, int]] = []
         since = now = self._clock()
@@ -274,10 +277,12 @@ class RateLimiter:
         try:
             for gate, behind, by_request in steps:
                 amount = 1 if by_request else tokens
-                gate.waiting += 1
-                reached += 1
                 if gate.lock:
-                    await gate.lock.acquire()
+                    gate.waiting += 1
+                    try:
+                        await gate.lock.acquire()
+                    finally:
+                        gate.waiting -= 1
                     held.append(gate.lock)
                 if gate.is_open(behind):
                     gate.count(amount, now, gate.limit)
@@ -296,8 +301,6 @@ class RateLimiter:
         finally:
             for lock in held:
                 lock.release()
-            for gate, _, _ in steps[:reached]:
-                gate.waiting -= 1
         return now, closed
 
     async def _wait_out_pauses(self, gates: Sequence[Gate]) -> None:

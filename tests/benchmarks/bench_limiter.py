@@ -286,7 +286,7 @@ def real_tokens() -> None:
     table = Table("kg process against the test server, bound by tokens, about a minute each")
     with tempfile.TemporaryDirectory(prefix="kg-bench-") as folder, start(tokens="characters") as server:
         for flags in (True, False):
-            _real(table, Path(folder), server, "max", per_second=True, flags=flags, tpm=3_000_000, chunks=1_500)
+            _real(table, Path(folder), server, "max", per_second=True, flags=flags, tpm=3_000_000, chunks=2_000)
     table.show()
 
 

@@ -45,25 +45,20 @@ def test_requests_that_a_busy_machine_held_up_do_not_arrive_in_one_second(held_s
 def test_what_comes_at_its_pace_does_not_wait():
     door = Door()
     door.enter(10, 50, 0.0)
-    waits = []
-    for turn in range(100):
-        at = 1.0 + turn * 0.2
-        waits.append(door.wait(10, 50, at))
-        door.enter(10, 50, at)
-    assert max(waits) <= 0
+    assert [door.enter(10, 50, 1.0 + turn * 0.2) for turn in range(100)] == [0.0] * 100
 
 
 def test_a_request_that_takes_all_the_room_leaves_when_the_one_before_has_dripped_away():
     door = Door()
     door.enter(50, 50, 0.0)
-    assert door.wait(50, 50, 0.0) == pytest.approx(1.52)  # the first may be half a second late
-    door.enter(50, 50, 2.0)
-    assert door.wait(50, 50, 2.0) == pytest.approx(1.02)
-    assert door.wait(10, 50, 2.0) == pytest.approx(0.4)
+    assert door.enter(50, 50, 0.0) == pytest.approx(1.52)  # the first may be half a second late
+    door.put_off(50, 50, 2.0)
+    assert door.enter(50, 50, 2.0) == pytest.approx(1.02)
+    assert door.enter(10, 50, 2.0) == pytest.approx(0.4)
 
 
 def test_what_was_charged_in_the_end_is_what_counts():
     door = Door()
     door.enter(100, 50, 10.0)
     door.settle(-100)
-    assert door.wait(50, 50, 10.5) <= 0.05
+    assert door.enter(50, 50, 10.6) == 0
