@@ -138,8 +138,8 @@ def test_a_disk_without_a_byte_left_loses_at_most_what_is_in_flight_and_names_it
     assert report["chunks"]["pending"] == 0
     extra = server.books(log=False)["questions"] - report["chunks"]["total"]
     unknown = report["recovered"]["unknown_calls"]
-    assert extra <= 2, "no more than were in flight"
-    assert extra <= unknown <= 4, "and two whose rows waited for a place (decision 14), and could not be taken back"
+    # Two in flight, and two whose rows were written ahead and which took the places of replies on their way (decision 14).
+    assert extra <= unknown <= 4
     assert graph_of(small_disk) == undisturbed(kg)
 
 
