@@ -21,6 +21,7 @@ from cli.confirm import confirm_cost
 from cli.fits import fitted
 from cli.live import shown
 from cli.logs import to_file, to_stderr
+from cli.pages import draw
 from cli.signals import asking, heard
 from cli.sources import load
 from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
@@ -238,6 +239,8 @@ def _run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
                 )
             _write_report(folder, report)
+            with ledger.reading() as db:
+                shown_page = draw(db, report, settings, folder) or folder / "report.md"
         finally:
             for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
@@ -246,7 +249,7 @@ def _run(
         sys.stdout.write(to_json(report).decode() + "\n")
     else:
         print(summary(report))
-        print(f"  report     {folder / 'report.md'}")
+        print(f"  report     {shown_page}")
     return code
 
 
