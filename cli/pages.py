@@ -8,16 +8,20 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from cli.files import write_file
 from core_engine.settings import Settings
+from kg_batch import __version__
 
 log = logging.getLogger("kg")
 
 PAGE, GRAPH = "report.html", "graph.html"
+_ENTITIES = 2_000  # as in `kg view`
 
 
 def page_of(db: sqlite3.Connection, report: dict[str, Any], settings: Settings, folder: Path) -> str:
     """The page's text, to be written into this folder: it links to what lies there."""
-    from metrics.page import Link, page  # Jinja2 and the plots: a fifth of a second that only who draws a page pays
+    from metrics.pages.page import page  # with Jinja2 and the plots, which only who draws a page pays for
+    from metrics.pages.parts import Link
     from metrics.trace import traced
 
     names = (("report.json", "report.json"), ("report.md", "report.md"), ("run.log", "log"), (GRAPH, "graph"))
@@ -38,3 +42,24 @@ def draw(db: sqlite3.Connection, report: dict[str, Any], settings: Settings, fol
         log.exception("%s could not be drawn; report.md and report.json are whole", folder / PAGE)
         return None
     return folder / PAGE
+
+
+def written(
+    db: sqlite3.Connection, report: dict[str, Any], settings: Settings, to: str | None, *, graph: bool = False
+) -> Path:
+    """Write the page of a run that is over, or goes on, where its user wants it. The path."""
+    folder = settings.run_folder(report["run_id"])
+    path = Path(to) if to else folder / PAGE
+    if graph:
+        _draw_graph(db, report["run_id"], path.parent)
+    write_file(path, page_of(db, report, settings, path.parent))
+    return path
+
+
+def _draw_graph(db: sqlite3.Connection, run: str, folder: Path) -> None:
+    from core_engine.view import graph as graphs
+    from core_engine.view.page import page
+
+    found = graphs.found_by(db, run, _ENTITIES)
+    if found.nodes:
+        write_file(folder / GRAPH, page(found, f"Found by run {run}", __version__))

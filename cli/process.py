@@ -358,6 +358,7 @@ def _report(
 ) -> dict[str, Any]:
     models = {"extract": settings.model, "embed": settings.embedding_model, "resolve": settings.model_of("resolve")}
     used = {client.endpoint.model for client in parts.clients}
+    prompt = parts.prompt
     about = Surroundings(
         workspace=settings.workspace,
         version=__version__,
@@ -375,6 +376,7 @@ def _report(
         },
         budget=parts.budget.state() if parts.budget else (),
         refused=parts.budget.refused() if parts.budget else None,
+        prompt={"version": prompt.version, "hash": prompt.hash, "tokens": parts.forecast.repeated()} if prompt else {},
     )
     with ledger.reading() as db:
         return build(db, outcome, about, parts.prices)

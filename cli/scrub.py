@@ -104,7 +104,8 @@ def _scrub(path: Path, pattern: re.Pattern[str]) -> bool:
 
 def _in_words(page: str, pattern: re.Pattern[str]) -> str:
     """The page with the words replaced where it shows words: somebody may be called as a class of its style is."""
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for markup in _NO_WORDS.finditer(page):
         parts += (pattern.sub(REPLACEMENT, page[at : markup.start()]), markup[0])
         at = markup.end()

@@ -65,6 +65,7 @@ class Parts:
     asked: Asked
     names: dict[str, str]
     forecast: Forecast
+    prompt: ExtractionPrompt | None = None  # where a model extracts
     budget: RunBudget | None = None  # where nothing is asked of a model, nothing can be spent
 
     async def close(self) -> None:
@@ -277,7 +278,8 @@ def wire(
         "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
     }
-    return Parts(ledger, pipeline, projector, limiter, prices, progress, clients, asked, names, forecast, budget)
+    used = prompt if extract_spec.kind == "extract" else None
+    return Parts(ledger, pipeline, projector, limiter, prices, progress, clients, asked, names, forecast, used, budget)
 
 
 def _then_resolve(

@@ -42,8 +42,14 @@ def _pace(report: Report) -> Iterator[str]:
         return
     places = report["settings"].get("max_concurrent") or 0
     share, bound = _fullest(report)
-    if share is not None and share >= _FULL:
-        text = f"the limit decides the speed: {share:.0%} of {bound} were used, so more concurrency won't help"
+    waited, took = report["latency_s"]["wait_for_limit"]["p50"], report["latency_s"]["chat"]["p50"]
+    if (share is not None and share >= _FULL) or waited > took > 0:
+        text = "the limit decides the speed: "
+        if waited > took > 0:
+            text += f"half of the calls waited {waited:.1f} s or more for it, and {took:.1f} s for the reply, so "
+        else:
+            text += f"{share:.0%} of {bound} were used, so "
+        text += "more concurrency won't help"
         if (report["settings"].get("batch_size") or 0) < _LARGEST_BATCH and _asked_by_batch(report):
             text += "; larger batches take fewer requests and send the prompt less often"
         yield text
@@ -60,13 +66,12 @@ def _pace(report: Report) -> Iterator[str]:
 
 
 def _fullest(report: Report) -> tuple[float | None, str]:
-    """The share of the limit used most over the run's full minutes, and which that was."""
-    known = [row for row in report.get("minutes", ()) if row["limit_share"] is not None]
-    full = known[1:-1]
-    if full:
-        busiest = max(full, key=lambda row: row["limit_share"])
-        return sum(row["limit_share"] for row in full) / len(full), busiest["limit"]
-    return report["throughput"]["limit_efficiency"] if len(known) > 1 else None, "the limit"
+    """The share of the limit used most over the run's full minutes, and which that was; None where there are none."""
+    full = [row for row in report.get("minutes", ()) if row["limit_share"] is not None][1:-1]
+    if not full:
+        return None, ""
+    busiest = max(full, key=lambda row: row["limit_share"])
+    return sum(row["limit_share"] for row in full) / len(full), busiest["limit"]
 
 
 def _refused(report: Report) -> Iterator[str]:

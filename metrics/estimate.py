@@ -141,7 +141,7 @@ class Forecast:
     def said(self) -> dict[str, Any]:
         """The estimate as plain values (docs/report.md): a middle, and a range, since nobody knows the replies."""
         tally, told, sizes = self.tally, self.told, self.tally.sizes()
-        static = tally.count(tally.prompt.static_text) if tally.prompt else 0.0
+        static = self._static()
         prompt = round((sizes.prompt + static * tally.chat_calls) * told.prompt_factor)
         cached = min(self._cached(static * told.prompt_factor), prompt)
         low, middle, high = (round(length) for length in self._completion(sizes))
@@ -162,6 +162,13 @@ class Forecast:
             "bound_by": bound_by,
             "from_replies": told.replies,
         }
+
+    def repeated(self) -> int:
+        """Tokens, as billed, of the part of the prompt that every request repeats; 0 where nothing is asked."""
+        return round(self._static() * self.told.prompt_factor)
+
+    def _static(self) -> float:
+        return self.tally.count(self.tally.prompt.static_text) if self.tally.prompt else 0.0
 
     def _completion(self, sizes: Sizes) -> tuple[float, float, float]:
         told, asked = self.told, self.tally.asked

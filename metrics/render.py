@@ -9,6 +9,8 @@ from metrics.minutes import in_words
 
 Report = Mapping[str, Any]
 
+_ADVICE = 3  # lines; the page has them all
+
 _ENDINGS = {
     0: "done",
     1: "not started",
@@ -35,6 +37,7 @@ def summary(report: Report) -> str:
             lines.append(_row("limit", said))
         if said := _estimate(report):
             lines.append(_row("estimate", said))
+    lines += [_row("next" if not at else "", said) for at, said in enumerate(report.get("advice", ())[:_ADVICE])]
     if nothing_to_do(report):
         lines.append("nothing was new: no model call, nothing written")
     lines += _problems(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,11 @@ class ExtractionPrompt:
     def static_text(self) -> str:
         """All that comes with every request, and is billed with it: the system prompt, and the reply's schema."""
         return self.system + json.dumps(RESPONSE_FORMATS["json_schema"], separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that are another's as soon as a letter of the prompt, or of the ontology, is."""
+        return hashlib.sha256(self.system.encode()).hexdigest()[:12]
 
     @property
     def spec_text(self) -> str:

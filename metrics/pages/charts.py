@@ -64,12 +64,14 @@ class Plot:
     beside: Sequence[Line] = ()
 
 
-def columns(title: str, axis: Axis, series: Sequence[Series], said: Format, lines: Sequence[Line] = ()) -> Plot:
-    """Stacked columns, with lines such as limits across them."""
+def columns(
+    title: str, axis: Axis, series: Sequence[Series], said: Format, lines: Sequence[Line] = (), *, whole: bool = False
+) -> Plot:
+    """Stacked columns, with lines such as limits across them. `whole`: they count something."""
     sums = [sum(one.values[at] or 0 for one in series) for at in range(axis.places)]
     most = max(sums, default=0)
     near = [line for line in lines if line.value <= most * _MUCH_ABOVE]
-    frame = _Frame(axis, max([most, *(line.value for line in near)]), said)
+    frame = _Frame(axis, max([most, *(line.value for line in near)]), said, whole=whole)
     drawn: list[svg.Element] = []
     gap = 1 if frame.step > 3 else 0
     for at in range(axis.places):
@@ -86,14 +88,13 @@ def columns(title: str, axis: Axis, series: Sequence[Series], said: Format, line
     drawn += [frame.across(line) for line in near]
     drawn += frame.tips(series)
     beside = [line for line in lines if line not in near]
-    return Plot(frame.whole(title, drawn), list(enumerate((one.name for one in series), 1)), beside)
+    return Plot(frame.drawn(title, drawn), list(enumerate((one.name for one in series), 1)), beside)
 
 
-def curves(title: str, axis: Axis, series: Sequence[Series], said: Format, lines: Sequence[Line] = ()) -> Plot:
-    """A curve for each series, broken where it has no value."""
+def curves(title: str, axis: Axis, series: Sequence[Series], said: Format, *, whole: bool = False) -> Plot:
+    """A curve for each series, broken where it has no value. `whole`: they count something."""
     most = max((value for one in series for value in one.values if value is not None), default=0)
-    near = [line for line in lines if line.value <= most * _MUCH_ABOVE]
-    frame = _Frame(axis, max([most, *(line.value for line in near)]), said)
+    frame = _Frame(axis, most, said, whole=whole)
     drawn: list[svg.Element] = []
     for number, one in enumerate(series, 1):
         for part in _parts(one.values):
@@ -104,10 +105,8 @@ def curves(title: str, axis: Axis, series: Sequence[Series], said: Format, lines
             else:
                 rounded = [svg.Point(_rounded(x), _rounded(y)) for x, y in points]
                 drawn.append(svg.Polyline(class_=["curve", f"c{number}"], points=rounded))
-    drawn += [frame.across(line) for line in near]
     drawn += frame.tips(series)
-    beside = [line for line in lines if line not in near]
-    return Plot(frame.whole(title, drawn), list(enumerate((one.name for one in series), 1)), beside)
+    return Plot(frame.drawn(title, drawn), list(enumerate((one.name for one in series), 1)))
 
 
 def bar(parts: Sequence[float], whole: float) -> str:
@@ -135,10 +134,10 @@ def bar(parts: Sequence[float], whole: float) -> str:
 class _Frame:
     """The axes of a plot, and where a value stands between them."""
 
-    def __init__(self, axis: Axis, most: float, said: Format) -> None:
+    def __init__(self, axis: Axis, most: float, said: Format, *, whole: bool) -> None:
         self._axis = axis
         self._said = said
-        self._ticks = ticks(most)
+        self._ticks = ticks(most, 1 if whole else 0)
         self._most = self._ticks[-1] or 1
         self.step = (WIDTH - _LEFT - _RIGHT) / max(axis.places, 1)
 
@@ -175,7 +174,7 @@ class _Frame:
                 )
         return found
 
-    def whole(self, title: str, drawn: Sequence[svg.Element]) -> str:
+    def drawn(self, title: str, drawn: Sequence[svg.Element]) -> str:
         elements: list[svg.Element] = []
         for tick in self._ticks:
             y = _rounded(self.y(tick))
@@ -205,11 +204,11 @@ class _Frame:
         return found
 
 
-def ticks(most: float) -> list[float]:
-    """Round numbers from 0 to at least `most`, three to six of them."""
+def ticks(most: float, least: float = 0) -> list[float]:
+    """Round numbers from 0 to at least `most`, two to six of them, `least` apart or more."""
     if not math.isfinite(most) or most <= 0:
         return [0.0, 1.0]
-    step = _round_step(most / 4)
+    step = max(_round_step(most / 4), least)
     return [step * number for number in range(math.ceil(most / step - 1e-9) + 1)]
 
 
