@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -19,6 +20,9 @@ from metrics.compare import Comparison, compare, said_change
 from metrics.conditions import Condition, Judged
 from metrics.measures import BY_NAME, bought
 from metrics.trend import SHOWN, trend
+
+if TYPE_CHECKING:
+    from metrics.variants import Estimate
 
 Report = Mapping[str, Any]
 
@@ -148,6 +152,59 @@ def _told(found: Sequence[Judged]) -> bool:
     return any(each.holds for each in found)
 
 
-def by(db: sqlite3.Connection, what: str, conditions: Sequence[Condition], *, json: bool) -> bool:
-    """(to come)"""
-    raise NotImplementedError
+def by(db: sqlite3.Connection, what: str, names: Sequence[str], *, json: bool) -> None:
+    """Show what each model or prompt gave: over the workspace's current answers, or over one run."""
+    from metrics.variants import trial  # with numpy
+
+    run = runs.find(db, names[0]).id if names else None
+    found = trial(db, what, run)
+    if not found.variants:
+        raise KGError("no model has answered anything here that could be compared: `kg process PATHS` asks one")
+    if json:
+        show.json_out({"by": what, "run_id": run, **asdict(found)})
+        return
+    rows = [
+        (
+            one.name,
+            one.documents,
+            one.chunks,
+            one.calls,
+            _estimated(one.cost, _dollars),
+            _estimated(one.latency, lambda value: f"{value:.2f} s"),
+            _estimated(one.validity, lambda value: f"{value:.1%}"),
+            _estimated(one.facts, lambda value: f"{value:.2f}"),
+            _estimated(one.entities, lambda value: f"{value:.2f}"),
+            _estimated(one.grounded, lambda value: f"{value:.1%}"),
+        )
+        for one in found.variants
+    ]
+    columns = (
+        what,
+        "documents",
+        "chunks",
+        "calls",
+        "$ a chunk",
+        "latency",
+        "valid",
+        "facts a chunk",
+        "entities a chunk",
+        "grounded",
+    )
+    show.table(columns, rows)
+    if len(found.variants) == 1:
+        show.out(f"there is one {what} alone: --{what}-variants tries several")
+    for line in (*found.verdicts, *([found.warning] if found.warning else ())):
+        show.out(line)
+
+
+def _estimated(estimate: Estimate, said: Callable[[float], str]) -> str:
+    if estimate.value is None:
+        return "-"
+    if estimate.interval is None:
+        return said(estimate.value)
+    low, high = map(said, estimate.interval)
+    return f"{said(estimate.value)} ({low} to {high})"
+
+
+def _dollars(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")

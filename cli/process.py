@@ -24,7 +24,7 @@ from cli.logs import to_file, to_stderr
 from cli.pages import draw
 from cli.signals import asking, heard
 from cli.sources import load
-from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
+from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, ways_of, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
 from core_engine.ledger.disk import network_disk
@@ -81,6 +81,10 @@ def process(
     embedder: options.Embedder = None,
     no_model: options.NoModel = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
+    prompt_variants: options.PromptVariants = None,
+    model_variants: options.ModelVariants = None,
+    split: options.Split = None,
     embedding_model: options.EmbeddingModel = None,
     dimensions: options.Dimensions = None,
     base_url: options.BaseUrl = None,
@@ -139,6 +143,7 @@ def retry(
     persona: options.Persona = None,
     yes: options.Yes = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
     embedding_model: options.EmbeddingModel = None,
     base_url: options.BaseUrl = None,
     embedding_base_url: options.EmbeddingBaseUrl = None,
@@ -214,6 +219,8 @@ def _run(
     now = time.time()
     run = new_run_id(now)
     to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)
+    if settings.extractor_used == "openai":
+        ways_of(settings)
     ontology_of(settings)
     settings, plan = fitted(settings, plan)
     prices_of(settings)
@@ -356,9 +363,10 @@ def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
 def _report(
     settings: Settings, ledger: Ledger, parts: Parts, outcome: Outcome, names: dict[str, str]
 ) -> dict[str, Any]:
-    models = {"extract": settings.model, "embed": settings.embedding_model, "resolve": settings.model_of("resolve")}
+    stages = [("extract", way.model) for way in settings.trial] or [("extract", settings.model)]
+    stages += [("embed", settings.embedding_model), ("resolve", settings.model_of("resolve"))]
     used = {client.endpoint.model for client in parts.clients}
-    prompt = parts.prompt
+    prompt = parts.prompts[0] if len({one.version for one in parts.prompts}) == 1 else None
     about = Surroundings(
         workspace=settings.workspace,
         version=__version__,
@@ -371,7 +379,7 @@ def _report(
         forecast=parts.forecast.said() if parts.budget else {},
         price_sources={
             m: parts.prices.source(m, stage, "batch" if settings.batch_api else "standard")
-            for stage, m in models.items()
+            for stage, m in stages
             if m in used
         },
         budget=parts.budget.state() if parts.budget else (),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from cli.wiring import budget_of, endpoint_of, ontology_of, prices_of, specs_of
+from cli.wiring import budget_of, embed_spec_of, endpoint_of, prices_of
 from core_engine import keys
 from core_engine.errors import KGError, SettingsError
 from core_engine.identity import digest
-from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.ledger import questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import Claim, Wanted
@@ -24,7 +23,7 @@ _NO_CHUNK = 0
 
 async def embed_query(settings: Settings, ledger: Ledger, words: str) -> bytes:
     """The vector: from the ledger if the same was asked before, else from the model. Raises KGError."""
-    spec = specs_of(settings, ExtractionPrompt(ontology_of(settings)))[1]
+    spec = embed_spec_of(settings)
     if spec is None or not _has_access(settings):
         raise SettingsError("--dense asks the embedding model: set OPENAI_API_KEY or --embedding-base-url")
     number = await ledger.commit(questions.spec_no, spec)
@@ -58,7 +57,7 @@ async def _ask(settings: Settings, ledger: Ledger, spec: int, question: int, wor
     from core_engine.llm.tokens import TokenCounter
 
     prices = prices_of(settings)
-    budget = budget_of(settings, prices, RUN, None, specs_of(settings, ExtractionPrompt(ontology_of(settings)))[1])
+    budget = budget_of(settings, prices, RUN, None, embed_spec_of(settings))
     office = Office(
         ledger=ledger,
         run=RUN,

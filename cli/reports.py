@@ -80,6 +80,8 @@ def report(
     if (ways and shape not in {Form.TEXT, Form.JSON}) or ((to or graph) and shape is not Form.HTML):
         raise SettingsError("a page (--format html, --out, --graph) is of one run: leave out --compare, --trend, --by")
     names = run or []
+    if by and fail_if:
+        raise SettingsError("--fail-if is about runs: leave out --by")
     if len(names) > (2 if compare else 1):
         raise SettingsError("name one run, or two with --compare")
     conditions = [condition(text) for text in fail_if or ()]
@@ -90,7 +92,8 @@ def report(
         elif trend:
             failed = comparing.in_a_row(db, limit, conditions, json=json)
         elif by:
-            failed = comparing.by(db, by.value, conditions, json=json)
+            comparing.by(db, by.value, names, json=json)
+            failed = False
         else:
             row = runs.find(db, names[0] if names else "last")
             said = orjson.loads(row.report) if row.report else _without_report(db, row, settings)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core_engine.errors import SettingsError
+from core_engine.trial import Way, ways
 
 _PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")  # with or without a port
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -62,6 +63,10 @@ class Settings:
     timeout: float = _option(120.0)
     retries: int = _option(6)
     resolve: str = _option("auto", choices=("auto", "none", "rules", "model"))
+    prompt: str | None = _option(None)
+    prompt_variants: str | None = _option(None)
+    model_variants: str | None = _option(None)
+    split: str | None = _option(None)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     ontology: str | None = _option(None)
     keep_unsupported: bool = _option(False)
@@ -109,6 +114,8 @@ class Settings:
             raise SettingsError(f"models.{min(unknown)}: choose one of {', '.join(sorted(_STAGES))}")
         for name, schemes in _URLS:
             _check_url(flag(name), getattr(self, name), schemes)
+        if self.trial and self.batch_api:
+            raise SettingsError("--batch-api has no variants: try them without it, on a part (--limit)")
 
     # --- what "auto" means ------------------------------------------------------------------------------------------
 
@@ -165,8 +172,13 @@ class Settings:
         return bool(self.api_key or self.base_url)
 
     def model_of(self, stage: str) -> str:
-        """The chat model of a stage: extract | resolve."""
-        return self.models.get(stage, self.model)
+        """The chat model of a stage: extract | resolve. `[models]` is read into `model` where that is what counts."""
+        return self.models.get(stage, self.model) if stage != "extract" else self.model
+
+    @property
+    def trial(self) -> tuple[Way, ...]:
+        """The prompts or models that are compared in this run; () for one of each."""
+        return ways(self.model, self.prompt, self.model_variants, self.prompt_variants, self.split)
 
     @property
     def asks_models(self) -> bool:
@@ -212,7 +224,7 @@ class Settings:
         return shown
 
 
-_STAGES = {"resolve"}  # that may have another chat model than --model
+_STAGES = {"extract", "embed", "resolve"}  # that may have a model of their own
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_concurrent", 1, 1000),

@@ -102,10 +102,16 @@ class Batches(Protocol):
     def stop(self) -> None: ...
 
 
+class Adds(Protocol):
+    """Whatever adds up batches."""
+
+    def add(self, batch: Batch) -> None: ...
+
+
 class Tallied:
     """A source of batches that adds up what it gives."""
 
-    def __init__(self, source: Batches, tally: Tally) -> None:
+    def __init__(self, source: Batches, tally: Adds) -> None:
         self._source = source
         self._tally = tally
 
@@ -204,6 +210,41 @@ class Forecast:
         bounds += [(sum(calls) / limits.rpm * 60, "requests a minute")] if limits.rpm else []
         bounds += [(tokens / limits.tpm * 60, "tokens a minute")] if limits.tpm else []
         return max(bounds)
+
+
+class Forecasts:
+    """The forecast of a run, or one for each of the ways that are on trial in it."""
+
+    def __init__(self, of_ways: Sequence[Forecast]) -> None:
+        self._of_ways = of_ways
+
+    def add(self, batch: Batch) -> None:
+        """Add up a batch of the plan."""
+        self._of_ways[batch.variant].tally.add(batch)
+
+    def said(self) -> dict[str, Any]:
+        """The estimate of the whole, as Forecast.said() has it."""
+        said = [each.said() for each in self._of_ways]
+        if len(said) == 1:
+            return said[0]
+        costs = [each["cost_usd"] for each in said]
+        priced = all(cost["middle"] is not None for cost in costs)
+        return {
+            "chunks": sum(each["chunks"] for each in said),
+            **{
+                name: {key: sum(each[name][key] for each in said) for key in said[0][name]}
+                for name in ("calls", "tokens", "tokens_range")
+            },
+            "cost_usd": {key: sum(cost[key] for cost in costs) if priced else None for key in costs[0]},
+            "seconds": round(sum(each["seconds"] for each in said), 1),
+            "bound_by": max(said, key=lambda each: each["seconds"])["bound_by"],
+            "from_replies": min(each["from_replies"] for each in said),
+        }
+
+    def repeated(self) -> int:
+        """Tokens of the prompt that every request repeats, as billed; 0 where there are several prompts, or none."""
+        each = {forecast.repeated() for forecast in self._of_ways}
+        return each.pop() if len(each) == 1 else 0
 
 
 def _reply_by_form(chunk: Chunk) -> float:

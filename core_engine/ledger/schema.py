@@ -154,6 +154,13 @@ def m009_resolution(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE merge_edge_before")
 
 
+def m012_prompts(db: sqlite3.Connection) -> None:
+    """What was asked besides the chunks, word for word: prompts of earlier versions can be shown and compared."""
+    db.execute(
+        "CREATE TABLE prompt (spec INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL)"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -164,6 +171,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m007_forms,
     m008_grades,
     m009_resolution,
+    m012_prompts,
 )
 
 _FIRST_TABLES = """
