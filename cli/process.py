@@ -246,17 +246,18 @@ def _run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
                 )
             _write_report(folder, report)
+            if json:
+                sys.stdout.write(to_json(report).decode() + "\n")
+            else:
+                print(summary(report), flush=True)  # nobody waits for the page
             with ledger.reading() as db:
-                shown_page = draw(db, report, settings, folder) or folder / "report.md"
+                drawn = draw(db, report, settings, folder) or folder / "report.md"
         finally:
             for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
             handler.close()
-    if json:
-        sys.stdout.write(to_json(report).decode() + "\n")
-    else:
-        print(summary(report))
-        print(f"  report     {shown_page}")
+    if not json:
+        print(f"  report     {drawn}")
     return code
 
 

@@ -155,7 +155,9 @@ def _problems(report: Report) -> list[str]:
         if way := "model" if settings.get("model_variants") else "prompt" if settings.get("prompt_variants") else "":
             lines.append(f"  on trial: {said}: `kg report --by {way}` compares them")
         else:
-            lines.append(f"  mixed: the graph's answers are {said}: process all files with one of them to have one kind")
+            lines.append(
+                f"  mixed: the graph's answers are {said}: process all files with one of them to have one kind"
+            )
     lines += [f"  warning: {text}" for text in report["warnings"][:10]]
     lines += [f"  note: {text}" for text in report["notes"]]
     lines += [f"  {server}: {words}" for server, words in report["stepped_down"].items()]

@@ -270,7 +270,7 @@ def _median(ordered: Sequence[float]) -> Estimate:
 
 def _verdict(base: Gathered, other: Gathered) -> str:
     cost = Estimate(None) if base.unpriced or other.unpriced else _between(base, other, _COST, _CHUNKS)
-    text = f"{other.name} {_of_cost(cost)} than {base.name}, {_of_yield(_between(base, other, _FACTS, _CHUNKS))}"
+    text = f"{other.name} {_of_cost(cost, base.name)}, {_of_yield(_between(base, other, _FACTS, _CHUNKS))}"
     if said := _of_shares("grounded", _ratio(base, _GOOD, _FOUND), _ratio(other, _GOOD, _FOUND)):
         text += f"; {said}"
     shares = (_share(one.verdicts["good"], one.verdicts.total()) for one in (base, other))
@@ -282,16 +282,17 @@ def _verdict(base: Gathered, other: Gathered) -> str:
     return text + (f". Too few documents to be sure: {few} of one of them" if few < _FEW else "")
 
 
-def _of_cost(ratio: Estimate) -> str:
+def _of_cost(ratio: Estimate, base: str) -> str:
     if ratio.value is None:
-        return "costs, as far as is known, neither more nor less"
-    low, high = ratio.interval or (0.0, math.inf)
+        return f"against {base}: the cost of one of them is not known"
+    if ratio.interval is None:
+        return f"costs {ratio.value:.0%} of what {base} does"
+    low, high = ratio.interval
     if high < 1:
-        return f"costs {1 - ratio.value:.0%} less a chunk ({1 - high:.0%} to {1 - low:.0%})"
+        return f"costs {1 - ratio.value:.0%} less a chunk than {base} ({1 - high:.0%} to {1 - low:.0%})"
     if low > 1:
-        return f"costs {ratio.value - 1:.0%} more a chunk ({low - 1:.0%} to {high - 1:.0%})"
-    span = "" if ratio.interval is None else f" ({low:.0%} to {high:.0%}: no difference can be told)"
-    return f"costs {ratio.value:.0%} a chunk{span}"
+        return f"costs {ratio.value - 1:.0%} more a chunk than {base} ({low - 1:.0%} to {high - 1:.0%})"
+    return f"costs {ratio.value:.0%} of what {base} does ({low:.0%} to {high:.0%}: no difference can be told)"
 
 
 def _of_yield(ratio: Estimate) -> str:

@@ -208,14 +208,15 @@ def _why(report: Report) -> list[Table]:
 def _batches(title: str, batches: Sequence[BatchRow], log: str | None) -> Table:
     rows: list[list[str | Cell]] = []
     for one in batches:
-        # A text fragment: browsers that know it show the line of the call.
+        # A text fragment: a browser that heeds it shows the line of the call.
         link = f"{quote(log)}#:~:text={quote(one.call, safe='')}" if log else ""
         calls = f"{one.calls:,}" + (f" ({one.failed:,} failed)" if one.failed else "")
         numbers = [calls, f"{one.questions:,}", short_seconds(one.seconds), f"{one.tokens:,}"]
         cost = "-" if one.cost is None else dollars(one.cost)
-        rows.append([Cell(one.id or one.call[:12], link), one.stage, *numbers, cost])
-    names = ("batch", "stage", "#calls", "#asked", "#seconds", "#tokens", "#cost")
-    return table(title, names, rows, "Each leads to its line in the run's log." if log else "")
+        rows.append([Cell(one.id or one.call[:12], link), one.stage, *numbers, cost, one.call])
+    names = ("batch", "stage", "#calls", "#asked", "#seconds", "#tokens", "#cost", "its slowest call")
+    about = "The log knows a call by its id." if log else ""
+    return table(title, names, rows, about)
 
 
 # --- what was done ---------------------------------------------------------------------------------------------------

@@ -71,12 +71,16 @@ def test_the_page_of_a_run_is_shown_whole_and_in_silence(ran, open_page: Opener,
     page = opened.page
     expect(page.locator("h1")).to_have_text(f"Run {report['run_id']}")
     expect(page.locator(".state")).to_have_text("done, exit 0")
-    tiles = dict(zip(page.locator(".tiles dt").all_inner_texts(), page.locator(".tiles dd").all_inner_texts(), strict=True))
+    tiles = dict(
+        zip(page.locator(".tiles dt").all_inner_texts(), page.locator(".tiles dd").all_inner_texts(), strict=True)
+    )
     assert tiles["chunks"].split()[0] == str(report["chunks"]["total"])
     assert tiles["calls"].split()[0] == str(report["calls"]["chat"] + report["calls"]["embedding"])
     titles = page.locator("h3").all_inner_texts()
     wanted = "Calls a minute|Tokens a minute|Requests under way|Waiting for the limit|Answered|Errors and retries"
-    wanted += "|Latency over time|Latency of chat calls|Cost per chunk|Cost per document|By stage and model|Slowest batches"
+    wanted += (
+        "|Latency over time|Latency of chat calls|Cost per chunk|Cost per document|By stage and model|Slowest batches"
+    )
     assert set(wanted.split("|")) <= set(titles)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) > 382) is (scheme == "light")
@@ -90,7 +94,8 @@ def test_on_a_phone_nothing_sticks_out_and_the_letters_of_the_plots_can_be_read(
     fits(opened)
     for plot in opened.page.locator("svg.plot").all()[:3]:
         box = plot.bounding_box()
-        assert box and 300 < box["width"] <= 400
+        assert box
+        assert 300 < box["width"] <= 400
         assert box["width"] / 380 * 11.5 > 9
     quiet(opened)
 
@@ -105,16 +110,17 @@ def test_printed_it_is_light_and_shows_what_was_folded(ran, open_page: Opener, t
 
 
 def test_a_batch_leads_to_its_line_in_the_log(ran, open_page: Opener) -> None:
-    kg, _, path = ran
+    _, _, path = ran
     opened = open_page(path)
     link = opened.page.locator("table a").first.get_attribute("href")
-    assert link and link.startswith("run.log#:~:text=")
+    assert link
+    assert link.startswith("run.log#:~:text=")
     call = link.removeprefix("run.log#:~:text=")
     assert f'"call_id":"{call}"' in (path.parent / "run.log").read_text(encoding="utf-8")
 
 
 def test_names_from_elsewhere_are_text_and_nothing_else(ran, open_page: Opener, tmp_path: Path) -> None:
-    kg, report, _ = ran
+    kg, _, _ = ran
     db = kg.ledger()
     evil = json.dumps(EVIL)[1:-1]
     said = db.execute("SELECT report FROM run").fetchone()[0]
@@ -168,7 +174,7 @@ def test_ten_thousand_calls_make_a_page_below_a_megabyte(ran, open_page: Opener)
 
 
 def test_a_run_that_was_killed_has_a_page_of_what_is_known(ran, open_page: Opener) -> None:
-    kg, report, path = ran
+    kg, _, path = ran
     db = kg.ledger()
     db.execute("UPDATE run SET status = 'running', ended_at = NULL, exit_code = NULL, report = NULL")
     db.execute("UPDATE call SET status = 'sent', cost = NULL, duration_s = 0 WHERE no = (SELECT max(no) FROM call)")
@@ -221,7 +227,8 @@ def test_what_is_forgotten_is_gone_from_the_pages(ran) -> None:
     outside(kg, "forget", "m3.txt", "--document", "--yes", "--embedder", "bm25")
     text = path.read_text("utf-8")
     assert "m3.txt" not in text
-    assert style and style[0] in text
+    assert style
+    assert style[0] in text
 
 
 def test_a_page_is_for_its_owner_alone(ran) -> None:
