@@ -130,13 +130,31 @@ def fold(db: sqlite3.Connection, pricer: Pricer | None = None) -> int:
     `pricer` says what cached tokens and Batch jobs saved.
     """
     sums, numbers = _added_up(_ended(db, _PAGE), pricer)
-    for key, each in sums.items():
-        row = db.execute(f"SELECT {_SUMS} FROM tally WHERE {_IS_KEY}", key).fetchone()
-        if row:
-            each.add(_sums(row))
-        db.execute(f"INSERT OR REPLACE INTO tally ({_COLUMNS}) VALUES ({_MARKS})", (*key, *each.values()))
+    put(db, sums)
     db.executemany("UPDATE call SET tallied = 1 WHERE no = ?", ((number,) for number in numbers))
     return len(numbers)
+
+
+def put(db: sqlite3.Connection, sums: Mapping[Key, Sums]) -> int:
+    """Add these to what the tally holds under their keys. How many keys are new."""
+    new = 0
+    for key, each in sums.items():
+        held = take(db, key)
+        new += not held.calls
+        held.add(each)
+        db.execute(f"INSERT INTO tally ({_COLUMNS}) VALUES ({_MARKS})", (*key, *held.values()))
+    return new
+
+
+def take(db: sqlite3.Connection, key: Key) -> Sums:
+    """Take out what the tally holds under a key."""
+    row = db.execute(f"DELETE FROM tally WHERE {_IS_KEY} RETURNING {_SUMS}", key).fetchone()
+    return _sums(row) if row else Sums()
+
+
+def keys(db: sqlite3.Connection, *, before: int) -> list[Key]:
+    """What the tally holds of slots before that one."""
+    return [Key(*row) for row in db.execute(f"SELECT {', '.join(_KEY)} FROM tally WHERE slot < ?", (before,))]
 
 
 def waiting(db: sqlite3.Connection) -> int:
