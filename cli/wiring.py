@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core_engine.errors import SettingsError
 from core_engine.keys import Spec
@@ -38,6 +38,7 @@ from metrics.budget import RunBudget
 from metrics.caps import Caps, caps_of
 from metrics.estimate import Forecast, Limits, Tallied, Tally
 from metrics.prices import AsBatch, Prices
+from metrics.quotas import quotas_of, warn_at
 
 if TYPE_CHECKING:
     from core_engine.llm.asker import Asker, Office
@@ -303,12 +304,21 @@ def budget_of(
     extract: Spec | None,
     embed: Spec | None,
     resolve: Spec | None = None,
+    *,
+    warned: Callable[[str, dict[str, Any]], None] | None = None,
 ) -> RunBudget:
-    """What a run may spend, by all caps that hold for it. Close it when the run is over."""
-    caps = caps_of(settings.budget, settings.workspace, settings.persona, max_cost=settings.max_cost)
+    """What a run may spend, by all caps that hold for it. Close it when the run is over. `warned` hears of quotas."""
+    caps = limits_of(settings, settings.workspace, settings.payer.personas)
     _check_prices(caps, prices, settings, extract, embed, resolve)
     account = Account(Path(settings.home), settings.workspace, settings.persona, run)
-    return RunBudget(caps=caps, account=account)
+    return RunBudget(caps=caps, account=account, persona=settings.persona or "", warned=warned)
+
+
+def limits_of(settings: Settings, workspace: str, personas: Sequence[str]) -> Caps:
+    """All caps that hold for a workspace and for some personas: of `[budget]`, `--max-cost` and the tiers of `[quota]`."""
+    caps = caps_of(settings.budget, workspace, also=personas, max_cost=settings.max_cost)
+    quotas = quotas_of(settings.quota, workspace, personas)
+    return replace(caps, caps=(*caps.caps, *quotas), warn_at=warn_at(settings.quota))
 
 
 def _batch_run(

@@ -91,6 +91,13 @@ class Settings:
     stage_personas: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     tags: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
+    quota: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
+    alert_command: str | None = _option(None)
+    alert_webhook: str | None = _option(None, secret=True)
+    retention_days: int = _option(90)
+    archive: str | None = _option(None)
+    prom_textfile: str | None = _option(None)
+    pushgateway: str | None = _option(None)
     yes: bool = _option(False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
 
@@ -248,11 +255,14 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("wait", 0, 1e9),
     ("max_cost", 0, 1e9),
     ("confirm_above", 0, 1e9),
+    ("retention_days", 0, 36_500),
 )
 _URLS = (
     ("base_url", ("http", "https")),
     ("embedding_base_url", ("http", "https")),
     ("qdrant_url", ("http", "https")),
+    ("alert_webhook", ("http", "https")),
+    ("pushgateway", ("http", "https")),
     ("neo4j_uri", ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")),
 )
 

@@ -228,6 +228,11 @@ class Payer:
     stages: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def personas(self) -> tuple[str, ...]:
+        """All of them, the run's own first."""
+        return tuple(dict.fromkeys((self.persona, *self.stages.values())))
+
     def persona_of(self, stage: str) -> str:
         return self.stages.get(stage, self.persona)
 
