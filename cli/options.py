@@ -66,6 +66,9 @@ ConfirmAbove = Annotated[
 Persona = Annotated[
     str | None, typer.Option("--persona", help="For whom: caps and reports by person.", rich_help_panel=_WORK)
 ]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="NAME=VALUE, to sum up usage by; repeatable.", rich_help_panel=_WORK)
+]
 Yes = Annotated[bool | None, typer.Option("--yes", help="Don't ask.", show_default=False, rich_help_panel=_WORK)]
 ChunkSize = Annotated[
     int | None, typer.Option("--chunk-size", help="Characters a chunk, about. [1200]", rich_help_panel=_WORK)

@@ -243,6 +243,7 @@ def wire(
             max_concurrent=settings.max_concurrent,
             stop=stop,
             retries=settings.retries,
+            payer=settings.payer,
         )
     extractor: Extractor = RulesExtractor(ledger)
     if office and extract_spec.kind == "extract":
@@ -358,6 +359,7 @@ def _batch_run(
             wait=collect,
             poll_s=settings.batch_poll,
             retries=settings.retries,
+            payer=office.payer,
         )
     )
 

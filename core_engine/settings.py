@@ -13,9 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core_engine.errors import SettingsError
+from core_engine.types import Payer
 
 _PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")  # with or without a port
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+_LONGEST_TAG = 200  # characters of a value
+_MOST_TAGS = 20
 
 
 def _option(default: Any, *env: str, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
@@ -84,6 +88,8 @@ class Settings:
     max_cost: float | None = _option(None)
     confirm_above: float = _option(1.0)
     persona: str | None = _option(None)
+    stage_personas: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
+    tags: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
     yes: bool = _option(False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
@@ -94,8 +100,13 @@ class Settings:
                 f"--workspace {self.workspace!r} can't be a name: letters, digits, '.', '_' and '-', 64 at most, "
                 "beginning with a letter or digit"
             )
-        if self.persona is not None and not _WORKSPACE.fullmatch(self.persona):
-            raise SettingsError(f"--persona {self.persona!r} can't be a name: the same signs as in a workspace's")
+        if self.persona is not None:
+            _check_persona("--persona", self.persona)
+        for stage, persona in self.stage_personas.items():
+            if stage not in STAGES:
+                raise SettingsError(f"stage_personas.{stage}: choose one of {', '.join(STAGES)}")
+            _check_persona(f"stage_personas.{stage}", persona)
+        _check_tags(self.tags)
         for item in fields(self):
             choices = item.metadata.get("choices")
             value = getattr(self, item.name)
@@ -169,6 +180,11 @@ class Settings:
         return self.models.get(stage, self.model)
 
     @property
+    def payer(self) -> Payer:
+        """Who the calls are for."""
+        return Payer(self.persona or "", self.stage_personas, self.tags)
+
+    @property
     def asks_models(self) -> bool:
         """Something is asked over the network."""
         return self.extractor_used == "openai" or self.embedder_used == "openai"
@@ -212,6 +228,7 @@ class Settings:
         return shown
 
 
+STAGES = ("extract", "embed", "resolve")  # in which models are asked
 _STAGES = {"resolve"}  # that may have another chat model than --model
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -254,6 +271,25 @@ def without_credentials(url: str) -> str:
     if "@" in host or not _PLAIN_HOST.fullmatch(host):
         rest = rest.rpartition("@")[2]
     return (before + sign + rest if sign else url.rpartition("@")[2]).partition("?")[0]
+
+
+def _check_persona(name: str, persona: str) -> None:
+    if not _WORKSPACE.fullmatch(persona):
+        raise SettingsError(f"{name} {persona!r} can't be a name: the same signs as in a workspace's")
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    if len(tags) > _MOST_TAGS:
+        raise SettingsError(f"--tag: {len(tags)} tags are too many: {_MOST_TAGS} at most")
+    for name, value in tags.items():
+        if not _TAG.fullmatch(name):
+            raise SettingsError(
+                f"--tag {name!r} can't be a name: letters, digits, '.', '_' and '-', 64 at most, beginning with a letter"
+            )
+        if not value or len(value) > _LONGEST_TAG or not value.isprintable():
+            raise SettingsError(
+                f"--tag {name}: {value[:_LONGEST_TAG]!r} can't be a value: {_LONGEST_TAG} printable characters at most, and one at least"
+            )
 
 
 def _check_url(name: str, url: str | None, schemes: tuple[str, ...]) -> None:

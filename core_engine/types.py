@@ -195,6 +195,7 @@ class LLMCall:
     """One request to a model, as the ledger and every observer see it. Durations in seconds, `cost` in US dollars.
 
     `cost` of None means unpriced: the price list does not know the model. It never means free.
+    `persona` is who the call is for ('' for nobody in particular), `tags` are those of its run.
     """
 
     id: str
@@ -215,6 +216,20 @@ class LLMCall:
     finish_reason: str = ""
     request_id: str = ""
     batch_id: str = ""
+    persona: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who a run's calls are for: a persona ('' for none), other ones in some stages, and the tags that all of them bear."""
+
+    persona: str = ""
+    stages: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def persona_of(self, stage: str) -> str:
+        return self.stages.get(stage, self.persona)
 
 
 # --- how well the words bear out what is said of them ---------------------------------------------------------------

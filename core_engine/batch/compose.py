@@ -30,7 +30,7 @@ from core_engine.llm.client import Client
 from core_engine.llm.tokens import CompletionModel, TokenCounter, estimate_tokens
 from core_engine.pipeline import Batches
 from core_engine.ports import Budget, Pricer
-from core_engine.types import Batch, BatchItem, LLMCall, Usage
+from core_engine.types import Batch, BatchItem, LLMCall, Payer, Usage
 
 _TEXTS_A_REQUEST = 100  # one bad text costs the answers of its request
 _TOKENS_A_REQUEST = 100_000
@@ -140,6 +140,7 @@ class Composer:
         budget: Budget,
         pricer: Pricer,
         folder: Path,
+        payer: Payer | None = None,
     ) -> None:
         self._ledger = ledger
         self._run = run
@@ -148,6 +149,7 @@ class Composer:
         self._prompt = prompt
         self._budget = budget
         self._pricer = pricer
+        self._payer = payer or Payer()
         self._folder = folder
         self._open: dict[str, Draft] = {}
         self._full: deque[Draft] = deque()
@@ -291,6 +293,8 @@ class Composer:
             status="batched",
             started_at=time.time(),
             batch_id=request.batch,
+            persona=self._payer.persona_of(stage.name),
+            tags=self._payer.tags,
         )
         line = request_line(call.id, stage.name, request.body)
         draft = self._open.get(stage.name)

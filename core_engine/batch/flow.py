@@ -30,6 +30,7 @@ from core_engine.pipeline import Batches, Ending
 from core_engine.ports import Budget, Observer, Pricer
 from core_engine.progress import Progress
 from core_engine.stopping import Stop
+from core_engine.types import Payer
 
 log = logging.getLogger("kg.batch")
 
@@ -64,6 +65,7 @@ class Means:
     poll_s: float = 60.0
     retries: int = 6
     rng: random.Random = field(default_factory=random.Random)  # jitter is no secret
+    payer: Payer = field(default_factory=Payer)
 
 
 class BatchRun:
@@ -74,7 +76,7 @@ class BatchRun:
         self._ledger = means.ledger
         self._progress = means.progress
         self._submitter = Submitter(means.ledger, means.folder, means.retries, 2 * means.poll_s, means.stop, means.rng)
-        self._collector = Collector(means.ledger, means.run, means.pricer, means.observers, means.progress)
+        self._collector = Collector(means.ledger, means.run, means.pricer, means.observers, means.progress, means.payer)
         self._stopping = asyncio.Event()
         self._source = means.source
         self._ours: set[str] = set()  # jobs that this run has made: its budget holds their ceilings
@@ -135,7 +137,15 @@ class BatchRun:
     async def _round(self) -> None:
         means = self._means
         composer = Composer(
-            means.ledger, means.run, self._source, means.stages, means.prompt, means.budget, means.pricer, means.folder
+            means.ledger,
+            means.run,
+            self._source,
+            means.stages,
+            means.prompt,
+            means.budget,
+            means.pricer,
+            means.folder,
+            means.payer,
         )
         exhausted = False
         try:

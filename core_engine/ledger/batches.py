@@ -224,11 +224,11 @@ def forget(db: sqlite3.Connection, job: Job, now: float) -> None:
 
 def open_lines(db: sqlite3.Connection, job: Job) -> Iterator[OpenLine]:
     rows = db.execute(
-        "SELECT id, run, attempt, started_at, batch, questions, purpose, ceiling, tokens_at_most FROM call "
+        "SELECT id, run, attempt, started_at, batch, questions, purpose, ceiling, tokens_at_most, persona FROM call "
         "WHERE job = ? AND status = 'batched' ORDER BY no",
         (job.no,),
     )
-    for identity, run, attempt, started_at, batch, numbers, purpose, ceiling, most in rows:
+    for identity, run, attempt, started_at, batch, numbers, purpose, ceiling, most, persona in rows:
         questions = tuple(orjson.loads(numbers))
         call = LLMCall(
             id=identity,
@@ -241,6 +241,7 @@ def open_lines(db: sqlite3.Connection, job: Job) -> Iterator[OpenLine]:
             status="batched",
             started_at=started_at,
             batch_id=batch,
+            persona=persona,
         )
         yield OpenLine(call, questions, purpose, None if ceiling is None else Decimal(ceiling), most)
 

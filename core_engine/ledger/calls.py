@@ -43,7 +43,7 @@ def begin(db: sqlite3.Connection, sending: Sending) -> None:
     call = sending.call
     db.execute(
         "INSERT INTO call (id, run, batch, stage, endpoint, model, spec, questions, attempt, purpose, ceiling, "
-        "started_at, wait_s, tokens_at_most, measured, status) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')",
+        "started_at, wait_s, tokens_at_most, measured, persona, status) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')",
         (
             call.id,
             call.run_id,
@@ -60,6 +60,7 @@ def begin(db: sqlite3.Connection, sending: Sending) -> None:
             call.wait_s,
             sending.tokens_at_most,
             sending.measured,
+            call.persona,
         ),
     )
 

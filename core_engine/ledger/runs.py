@@ -26,9 +26,21 @@ class RunRow:
 
 
 def start(db: sqlite3.Connection, identity: str, command: str, started_at: float, settings: dict[str, object]) -> None:
+    """Note that a run begins. Its persona and its tags are what its settings say."""
+    tags = settings.get("tags")
     db.execute(
-        "INSERT INTO run (id, command, started_at, status, pid, host, settings) VALUES (?, ?, ?, 'running', ?, ?, ?)",
-        (identity, command, started_at, os.getpid(), socket.gethostname(), orjson.dumps(settings).decode()),
+        "INSERT INTO run (id, command, started_at, status, pid, host, settings, persona, tags) "
+        "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?)",
+        (
+            identity,
+            command,
+            started_at,
+            os.getpid(),
+            socket.gethostname(),
+            orjson.dumps(settings).decode(),
+            settings.get("persona") or "",
+            orjson.dumps(tags or {}, option=orjson.OPT_SORT_KEYS).decode(),
+        ),
     )
 
 

@@ -154,6 +154,18 @@ def m009_resolution(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE merge_edge_before")
 
 
+def m010_who_pays(db: sqlite3.Connection) -> None:
+    """Who calls are for. `tags` is a JSON object with sorted keys. A call's persona may differ from its run's."""
+    db.execute("ALTER TABLE run ADD COLUMN persona TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE run ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'")
+    db.execute("ALTER TABLE call ADD COLUMN persona TEXT NOT NULL DEFAULT ''")
+    db.execute("UPDATE run SET persona = coalesce(json_extract(settings, '$.persona'), '')")
+    db.execute(
+        "UPDATE call SET persona = r.persona FROM run r WHERE r.id = call.run "
+        "AND call.run IN (SELECT id FROM run WHERE persona != '')"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -164,6 +176,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m007_forms,
     m008_grades,
     m009_resolution,
+    m010_who_pays,
 )
 
 _FIRST_TABLES = """

@@ -36,7 +36,7 @@ from core_engine.llm.tokens import CompletionModel, TokenCounter
 from core_engine.ports import Observer, Pricer
 from core_engine.progress import Progress
 from core_engine.stopping import Stop
-from core_engine.types import LLMCall, Usage
+from core_engine.types import LLMCall, Payer, Usage
 
 log = logging.getLogger("kg.model")
 
@@ -86,6 +86,7 @@ class Office:
     max_concurrent: int = 20
     retries: int = 6
     stop: Stop = field(default_factory=lambda: Stop(0.0))  # one that nobody asks
+    payer: Payer = field(default_factory=Payer)
     rng: random.Random = random.Random()  # noqa: RUF009, S311  jitter is no secret, and one source serves all
 
 
@@ -418,6 +419,8 @@ class Asker:
             started_at=time.time(),
             wait_s=waited_s,
             batch_id=question.batch,
+            persona=self._office.payer.persona_of(self._stage),
+            tags=self._office.payer.tags,
         )
         sending = calls.Sending(call, self._spec, question.numbers, purpose, ceiling, need.at_most.total, need.measured)
         try:
