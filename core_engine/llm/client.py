@@ -149,6 +149,12 @@ class Client:
             http_client=http,
         )
 
+    @property
+    def temperature(self) -> float:
+        """What is asked for; 1 where the model takes none but its own."""
+        asked = self.endpoint.temperature
+        return 1.0 if asked is None or "temperature" in self.capabilities.dropped else asked
+
     async def close(self) -> None:
         await self._openai.close()
 

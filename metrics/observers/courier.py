@@ -15,12 +15,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import httpx2
 
 from metrics.observers.records import Record, weight
-
-if TYPE_CHECKING:
-    import httpx2
 
 log = logging.getLogger("kg.sinks")
 
@@ -165,8 +164,6 @@ class Couriers:
                 self._trouble(desk, f"could not be told: {type(error).__name__}")
 
     async def _deliver_all(self) -> None:
-        import httpx2
-
         loop = asyncio.get_running_loop()
         for desk in self._desks:
             desk.awake = asyncio.Event()
@@ -233,8 +230,7 @@ class Couriers:
     async def _send(self, desk: _Desk, client: httpx2.AsyncClient, records: list[Record]) -> float | None:
         """None when the records are done with, sent or dropped; else so many seconds, at least, until the next try."""
         requests = desk.service.requests(records)
-        done = 0
-        for request in requests:
+        for done, request in enumerate(requests):
             said = await self._post(desk, client, request)
             if said is not None:
                 if not done:
@@ -243,37 +239,37 @@ class Couriers:
                 with self._lock:
                     desk.state.dropped += sum(left.records for left in requests[done:])
                 return None
-            done += 1
         return None
 
     async def _post(self, desk: _Desk, client: httpx2.AsyncClient, request: Request) -> float | None:
-        import httpx2
-
         limit = _REQUEST_S
         if self._closing.is_set():
             limit = min(limit, _LAST_TRY_S if desk.silent else self._at_exit_s)
         try:
             async with asyncio.timeout(limit):
                 reply = await client.post(request.url, headers=request.headers, content=request.content)
-        except TimeoutError:
+        except (TimeoutError, httpx2.TimeoutException):
             desk.silent = True
-            return self._failed(desk, f"no answer within {limit:g} s")
-        except httpx2.TimeoutException:
-            desk.silent = True
-            return self._failed(desk, f"no answer within {limit:g} s")
+            return self._failed(desk, f"does not answer within {limit:g} s")
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            self._refuse(desk, request, "is no address")
+            return None
         except (httpx2.HTTPError, OSError) as error:
             return self._failed(desk, _kind(error))
-        except Exception as error:  # noqa: BLE001  an address that the client can't make sense of, say
-            return self._refuse(desk, request, _kind(error))
+        except Exception as error:  # noqa: BLE001  a header that can't be sent, say
+            self._refuse(desk, request, _kind(error))
+            return None
         desk.silent = False
         status = reply.status_code
         if status in _PASSING or status >= 500:
             return self._failed(desk, f"answers {status}", _retry_after(reply.headers.get("retry-after")))
         if status >= 300 and status != 409:  # 409: it has them already
-            return self._refuse(desk, request, f"answers {status}")
+            self._refuse(desk, request, f"answers {status}")
+            return None
         lost = 0 if status == 409 else desk.service.lost(status, reply.content)
         if lost is None:
-            return self._refuse(desk, request, "answers with something else than this service would (a web page?)")
+            self._refuse(desk, request, "answers with something else than this service would (a web page?)")
+            return None
         with self._lock:
             desk.state.sent += max(request.records - lost, 0)
             desk.state.dropped += lost

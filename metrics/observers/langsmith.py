@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
 from metrics.observers.records import About, Call, Node, Place, Record, Score
@@ -32,10 +33,10 @@ class LangSmith:
     hint = "is LANGSMITH_API_KEY right, and LANGSMITH_ENDPOINT of its region?"
 
     def __init__(self, about: About, *, key: str, endpoint: str, project: str, workspace_id: str = "") -> None:
-        self.where = endpoint.rstrip("/")
+        self.where = without_credentials(endpoint)
         self._about = about
         self._project = project
-        self._url = f"{self.where}/runs/multipart"
+        self._url = f"{endpoint.rstrip('/')}/runs/multipart"
         self._headers = {"x-api-key": key, "content-type": f"multipart/form-data; boundary={_BOUNDARY}"}
         if workspace_id:
             self._headers["x-tenant-id"] = workspace_id
@@ -104,7 +105,9 @@ class LangSmith:
             **self._head(node.id, node.name, "chain", node.place, node.started_at),
             "inputs": {},
             "tags": self._tags(),
-            "extra": {"metadata": {**self._metadata(), "kg_kind": node.kind, "kg_stage": node.stage, "kg_batch": node.batch}},
+            "extra": {
+                "metadata": {**self._metadata(), "kg_kind": node.kind, "kg_stage": node.stage, "kg_batch": node.batch}
+            },
         }
         if node.ended_at is not None:
             run["end_time"] = _time(node.ended_at)
@@ -118,7 +121,9 @@ class LangSmith:
                 **node.figures,
             }
             if node.happened:
-                run["outputs"]["events"] = [{"name": one.name, "at": _time(one.at), **one.fields} for one in node.happened]
+                run["outputs"]["events"] = [
+                    {"name": one.name, "at": _time(one.at), **one.fields} for one in node.happened
+                ]
         return run
 
     def _head(self, identity: str, name: str, kind: str, place: Place | None, started_at: float) -> dict[str, Any]:

@@ -7,17 +7,20 @@ those of OpenTelemetry for generative AI are still in development.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
 from metrics.observers.records import About, Call, Happening, Node, Place, Record
-
-if TYPE_CHECKING:
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 _INTERNAL, _CLIENT = 1, 3  # SpanKind
 _OK, _ERROR = 1, 2  # Status.StatusCode
@@ -42,7 +45,8 @@ class Otlp:
         hint: str = "are OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS right?",
     ) -> None:
         self.name = name
-        self.where = url
+        self.where = without_credentials(url)
+        self._url = url
         self.hint = hint
         self._about = about
         self._headers = {**(headers or {}), "content-type": "application/x-protobuf"}
@@ -54,17 +58,12 @@ class Otlp:
         return isinstance(record, Call) or (isinstance(record, Node) and record.ended_at is not None)
 
     def requests(self, records: Sequence[Record]) -> list[Request]:
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
         message = ExportTraceServiceRequest()
         self._fill(message, records)
-        return [Request(self.where, self._headers, message.SerializeToString(), len(records))]
+        return [Request(self._url, self._headers, message.SerializeToString(), len(records))]
 
     def lost(self, status: int, content: bytes) -> int | None:  # noqa: ARG002  the signature is Service's
         """What its answer says was rejected; collectors answer in protobuf, with nothing, or with a JSON object."""
-        from google.protobuf.message import DecodeError
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-
         start = content.lstrip()[:1]
         if start in {b"", b"{"}:
             return 0
@@ -228,7 +227,7 @@ def _of_call(call: LLMCall, operation: str) -> dict[str, Any]:
 
 
 def _content(call: LLMCall, operation: str) -> dict[str, Any]:
-    said = {}
+    said: dict[str, Any] = {}
     if call.asked:
         said |= {"langfuse.observation.input": call.asked, "input.value": call.asked}
         if operation == "chat":

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
 from metrics.observers.records import About, Call, Happening, Node, Place, Record
@@ -28,10 +29,10 @@ class PostHog:
     hint = "is POSTHOG_API_KEY the project's key, and POSTHOG_HOST of its region?"
 
     def __init__(self, about: About, *, key: str, host: str) -> None:
-        self.where = host.rstrip("/")
+        self.where = without_credentials(host)
         self._about = about
         self._key = key
-        self._url = f"{self.where}/batch/"
+        self._url = f"{host.rstrip('/')}/batch/"
 
     def wants(self, record: Record) -> bool:
         return isinstance(record, Call | Happening) or (

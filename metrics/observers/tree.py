@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from core_engine.types import LLMCall, Usage
-from metrics.observers.records import About, Call, Happening, Node, Place, Record, Score
+from metrics.observers.records import About, Happening, Node, Place, Record, Score
 
 MOST_CALLS = 2_000  # a trace: LangSmith takes 25,000 records in one, and nobody reads as many
 _OPEN = 200  # batches that may still get calls; the oldest is ended when there are more
@@ -53,7 +53,9 @@ class _Growing:
 class Tree:
     """The traces of one run. What is to be told goes to `tell`, in the caller's thread."""
 
-    def __init__(self, about: About, started_at: float, tell: Callable[[Record], None], *, most: int = MOST_CALLS) -> None:
+    def __init__(
+        self, about: About, started_at: float, tell: Callable[[Record], None], *, most: int = MOST_CALLS
+    ) -> None:
         self._about = about
         self._tell = tell
         self._most = most
@@ -93,7 +95,9 @@ class Tree:
         if len(self._root.happened) < _MOST_HAPPENINGS:
             self._root.happened.append(happening)
 
-    def finish(self, at: float, figures: Mapping[str, float | int | str], scores: Mapping[str, tuple[float, str]], error: str) -> None:
+    def finish(
+        self, at: float, figures: Mapping[str, float | int | str], scores: Mapping[str, tuple[float, str]], error: str
+    ) -> None:
         """The run is over; the scores are of the whole run, and stand at its last trace."""
         trace = self._root.id
         self._end(at, figures, error)
@@ -129,10 +133,6 @@ class Tree:
 
     def _finish(self, node: _Growing, figures: Mapping[str, float | int | str] | None = None, error: str = "") -> None:
         self._tell(_said(node, ended_at=node.ended_at, figures=figures or {}, error=error))
-
-
-def called(tree: Tree, call: LLMCall) -> Call:
-    return Call(call, tree.place(call))
 
 
 def _said(
