@@ -17,7 +17,7 @@ import orjson
 from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
-from metrics.observers.records import About, Call, Node, Place, Record, Score
+from metrics.observers.records import MOST_IDS, About, Call, Node, Place, Record, Score
 
 _BOUNDARY = "kg-batch-records-4b1d7c"
 _TYPES = {"embed": "embedding"}
@@ -73,7 +73,7 @@ class LangSmith:
             "kg_attempt": call.attempt,
             "kg_purpose": call.purpose,
             "kg_questions": call.questions,
-            "kg_chunk_ids": list(call.chunks),
+            "kg_chunk_ids": list(call.chunks[:MOST_IDS]),
             "kg_wait_s": round(call.wait_s, 4),
             "kg_tokens_per_s": round(call.tokens_per_s, 2),
             "kg_prompt_version": call.prompt_version,

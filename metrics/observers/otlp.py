@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
-from metrics.observers.records import About, Call, Happening, Node, Place, Record
+from metrics.observers.records import MOST_IDS, About, Call, Happening, Node, Place, Record
 
 _INTERNAL, _CLIENT = 1, 3  # SpanKind
 _OK, _ERROR = 1, 2  # Status.StatusCode
@@ -182,7 +182,7 @@ def _of_call(call: LLMCall, operation: str) -> dict[str, Any]:
         "kg.call_id": call.id,
         "kg.stage": call.stage,
         "kg.batch_id": call.batch_id,
-        "kg.chunk_ids": list(call.chunks),
+        "kg.chunk_ids": list(call.chunks[:MOST_IDS]),
         "kg.attempt": call.attempt,
         "kg.purpose": call.purpose,
         "kg.questions": call.questions,

@@ -9,6 +9,9 @@ from typing import Any
 
 from core_engine.types import LLMCall, Usage
 
+MOST_IDS = 50
+"""Of chunks, in a trace; the log has all of them, and a request for embeddings may have two thousand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
