@@ -9,6 +9,7 @@ import typer
 _STORES = "Stores"
 _MODEL = "Model"
 _WORK = "Work"
+_TRACES = "Traces"
 
 Workspace = Annotated[
     str | None, typer.Option("--workspace", "-w", help="One ledger, one graph, one collection. [default]")
@@ -150,6 +151,24 @@ DeferWrites = Annotated[
         show_default=False,
         rich_help_panel=_STORES,
     ),
+]
+
+TraceContent = Annotated[
+    str | None,
+    typer.Option("--trace-content", help="In traces: none, prompts, replies or both. [none]", rich_help_panel=_TRACES),
+]
+TraceMask = Annotated[
+    bool | None,
+    typer.Option(
+        "--trace-mask",
+        help="Content without emails, numbers and speakers.",
+        show_default=False,
+        rich_help_panel=_TRACES,
+    ),
+]
+TraceSample = Annotated[
+    float | None,
+    typer.Option("--trace-sample", help="Share of batches in traces, 0 to 1. [1]", rich_help_panel=_TRACES),
 ]
 
 NOT_SETTINGS = frozenset({"config", "json", "json_", "quiet", "verbose"})

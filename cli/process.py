@@ -8,7 +8,7 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.signals import asking, heard
 from cli.sources import load
+from cli.tracing import as_rows, figures_of, scores_of, sinks_of, trace_hosts
 from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
@@ -34,6 +35,7 @@ from core_engine.ledger.runs import finish
 from core_engine.loggers import OURS
 from core_engine.machine import collecting_seldom
 from core_engine.planner import Plan, plan_of
+from core_engine.ports import Observer, RunObserver, tell
 from core_engine.progress import Progress
 from core_engine.session import Outcome, begin, new_run_id, open_stores, work
 from core_engine.settings import Settings, without_credentials
@@ -93,6 +95,9 @@ def process(
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
     prices: options.Prices = None,
+    trace_content: options.TraceContent = None,
+    trace_mask: options.TraceMask = None,
+    trace_sample: options.TraceSample = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
     neo4j_embeddings: options.Neo4jEmbeddings = None,
@@ -148,6 +153,9 @@ def retry(
     resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
+    trace_content: options.TraceContent = None,
+    trace_mask: options.TraceMask = None,
+    trace_sample: options.TraceSample = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
     neo4j_embeddings: options.Neo4jEmbeddings = None,
@@ -285,14 +293,45 @@ async def _asked_and_written(
     collect: bool,
 ) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
-    parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()], stop, collect=collect)
+    sinks = sinks_of(settings, run, command, now)
+    observers: list[Observer] = [totals, JsonLog(), *([sinks] if sinks else [])]
     try:
-        outcome, names = await _worked(settings, parts, ledger, run, command, now, totals, stop, quiet=quiet)
+        parts = wire(settings, plan, ledger, run, progress, observers, stop, collect=collect)
+        try:
+            outcome, names = await _worked(
+                settings, parts, ledger, run, command, now, totals, observers, stop, quiet=quiet
+            )
+        finally:
+            await parts.close()
+        report = _report(settings, ledger, parts, outcome, names)
+        ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+        _tell_the_end(observers, outcome, report)
+    except BaseException as error:
+        if sinks:
+            sinks.run_finished(time.time(), {}, {}, type(error).__name__)
+        raise
     finally:
-        await parts.close()
-    report = _report(settings, ledger, parts, outcome, names)
-    ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+        # The run is over and noted; services have five seconds to take the rest.
+        states = await asyncio.to_thread(sinks.close) if sinks else []
+    if states:
+        report["traces"] = as_rows(states)
+        ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
     return report, outcome.exit_code
+
+
+def _tell_the_end(observers: Sequence[Observer], outcome: Outcome, report: dict[str, Any]) -> None:
+    figures = figures_of(report)
+    for store in outcome.failed_stores:
+        tell(observers, "store_error", store=store)
+    tell(observers, "run_finished", **figures)
+    for observer in observers:
+        if isinstance(observer, RunObserver):
+            observer.run_finished(
+                outcome.finished_at,
+                figures,
+                scores_of(report),
+                "" if outcome.exit_code in {0, 2} else outcome.ending.kind,
+            )
 
 
 async def _worked(
@@ -303,6 +342,7 @@ async def _worked(
     command: str,
     now: float,
     totals: Totals,
+    observers: Sequence[Observer],
     stop: Stop,
     *,
     quiet: bool,
@@ -325,6 +365,7 @@ async def _worked(
         stores["graph_store"],
         stores["vector_store"],
     )
+    tell(observers, "run_started", command=command, killed_runs_before=recovered.runs)
     outcome = Outcome(run, command, now, recovered, progress, parts.projector.result)
     async with shown(parts, totals, quiet=quiet):
         await work(outcome, ledger, parts.pipeline, parts.projector, stop)
@@ -398,6 +439,7 @@ def _ask_consent(settings: Settings, ledger: Ledger) -> None:
         remote.append(settings.neo4j_uri)
     if settings.vector_store_used == "qdrant" and settings.qdrant_url:
         remote.append(settings.qdrant_url)
+    remote += trace_hosts(settings)
     for url in dict.fromkeys(without_credentials(url) for url in remote):
         if urlsplit(url).hostname in _LOCAL:
             continue

@@ -245,6 +245,7 @@ def wire(
             stop=stop,
             retries=settings.retries,
             payer=settings.payer,
+            trace_content=settings.trace_content,
         )
     extractor: Extractor = RulesExtractor(ledger)
     if office and extract_spec.kind == "extract":

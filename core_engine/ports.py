@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from core_engine.types import (
     EntityRow,
@@ -140,4 +140,26 @@ class Observer(Protocol):
 
     def call_finished(self, call: LLMCall) -> None: ...
 
-    def event(self, name: str, fields: dict[str, Any]) -> None: ...
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        """Something happened: run_started, run_finished, dead_letter, store_error, … The fields hold ids, counts and
+        short words, never text of a transcript or a reply.
+        """
+
+
+@runtime_checkable
+class RunObserver(Observer, Protocol):
+    """One that is also told how the run ended."""
+
+    def run_finished(
+        self,
+        at: float,
+        figures: Mapping[str, float | int | str],
+        scores: Mapping[str, tuple[float, str]],
+        error: str,
+    ) -> None: ...
+
+
+def tell(observers: Sequence[Observer], name: str, **fields: Any) -> None:
+    """Tell each of something that happened."""
+    for observer in observers:
+        observer.event(name, fields)

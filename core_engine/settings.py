@@ -99,6 +99,31 @@ class Settings:
     prom_textfile: str | None = _option(None)
     pushgateway: str | None = _option(None)
     yes: bool = _option(False)
+
+    trace_content: str = _option("none", choices=("none", "prompts", "replies", "both"))
+    trace_mask: bool = _option(False)
+    trace_sample: float = _option(1.0)
+    langsmith_tracing: str = _option("", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+    langsmith_api_key: str | None = _option(None, "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", secret=True)
+    langsmith_endpoint: str = _option("https://api.smith.langchain.com", "LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT")
+    langsmith_project: str = _option("kg", "LANGSMITH_PROJECT", "LANGCHAIN_PROJECT")
+    langsmith_workspace_id: str = _option("", "LANGSMITH_WORKSPACE_ID")
+    langfuse_public_key: str | None = _option(None, "LANGFUSE_PUBLIC_KEY", secret=True)
+    langfuse_secret_key: str | None = _option(None, "LANGFUSE_SECRET_KEY", secret=True)
+    langfuse_host: str = _option("https://cloud.langfuse.com", "LANGFUSE_HOST", "LANGFUSE_BASE_URL")
+    posthog_api_key: str | None = _option(None, "POSTHOG_API_KEY", "POSTHOG_PROJECT_API_KEY", secret=True)
+    posthog_host: str = _option("https://us.i.posthog.com", "POSTHOG_HOST")
+    phoenix_endpoint: str | None = _option(None, "PHOENIX_COLLECTOR_ENDPOINT")
+    phoenix_api_key: str | None = _option(None, "PHOENIX_API_KEY", secret=True)
+    otlp_endpoint: str | None = _option(None, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    otlp_traces_endpoint: str | None = _option(None, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    otlp_headers: str | None = _option(
+        None, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS", secret=True
+    )
+    otlp_protocol: str = _option("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    otel_resource_attributes: str = _option("", "OTEL_RESOURCE_ATTRIBUTES")
+    otel_service_name: str = _option("kg", "OTEL_SERVICE_NAME")
+    otel_sdk_disabled: str = _option("", "OTEL_SDK_DISABLED")
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
 
     def __post_init__(self) -> None:
@@ -189,7 +214,7 @@ class Settings:
     @property
     def payer(self) -> Payer:
         """Who the calls are for."""
-        return Payer(self.persona or "", self.stage_personas, self.tags)
+        return Payer(self.persona or "", self.stage_personas, self.tags, self.workspace)
 
     @property
     def asks_models(self) -> bool:
@@ -256,6 +281,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_cost", 0, 1e9),
     ("confirm_above", 0, 1e9),
     ("retention_days", 0, 36_500),
+    ("trace_sample", 0, 1),
 )
 _URLS = (
     ("base_url", ("http", "https")),

@@ -27,6 +27,7 @@ from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import most_tokens
 from core_engine.llm.batch_api import MOST_BYTES, MOST_INPUTS, MOST_REQUESTS, BatchApi, request_line
 from core_engine.llm.client import Client
+from core_engine.llm.providers import provider_of
 from core_engine.llm.tokens import CompletionModel, TokenCounter, estimate_tokens
 from core_engine.pipeline import Batches
 from core_engine.ports import Budget, Pricer
@@ -303,6 +304,10 @@ class Composer:
             batch_id=request.batch,
             persona=persona,
             tags=self._payer.tags,
+            purpose=request.purpose,
+            provider=provider_of(stage.client.endpoint.label),
+            temperature=stage.client.temperature,
+            max_output=request.at_most.completion,
         )
         line = request_line(call.id, stage.name, request.body)
         draft = self._open.get(stage.name)

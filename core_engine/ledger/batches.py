@@ -15,6 +15,7 @@ import orjson
 
 from core_engine.ledger import calls
 from core_engine.ledger.calls import Sending
+from core_engine.ledger.questions import prompt_of
 from core_engine.ledger.values import ANSWERED, BATCH_JOB, CLAIMED, DEAD, OPEN
 from core_engine.types import LLMCall
 
@@ -239,11 +240,12 @@ def forget(db: sqlite3.Connection, job: Job, now: float) -> None:
 
 def open_lines(db: sqlite3.Connection, job: Job) -> Iterator[OpenLine]:
     rows = db.execute(
-        "SELECT id, run, attempt, started_at, batch, questions, purpose, ceiling, tokens_at_most, persona FROM call "
-        "WHERE job = ? AND status = 'batched' ORDER BY no",
+        "SELECT id, run, attempt, started_at, batch, questions, purpose, ceiling, tokens_at_most, persona, provider, "
+        "temperature, max_output, spec FROM call WHERE job = ? AND status = 'batched' ORDER BY no",
         (job.no,),
-    )
-    for identity, run, attempt, started_at, batch, numbers, purpose, ceiling, most, persona in rows:
+    ).fetchall()
+    prompts = {spec: prompt_of(db, spec) for spec in {row[-1] for row in rows}}
+    for identity, run, attempt, started_at, batch, numbers, purpose, ceiling, most, persona, *asked, spec in rows:
         questions = tuple(orjson.loads(numbers))
         call = LLMCall(
             id=identity,
@@ -257,6 +259,12 @@ def open_lines(db: sqlite3.Connection, job: Job) -> Iterator[OpenLine]:
             started_at=started_at,
             batch_id=batch,
             persona=persona,
+            purpose=purpose,
+            provider=asked[0],
+            temperature=asked[1],
+            max_output=asked[2],
+            prompt_version=prompts[spec][0],
+            prompt_hash=prompts[spec][1],
         )
         yield OpenLine(call, questions, purpose, None if ceiling is None else Decimal(ceiling), most)
 

@@ -187,6 +187,16 @@ def m010_who_pays(db: sqlite3.Connection) -> None:
     )
 
 
+def m011_what_was_told(db: sqlite3.Connection) -> None:
+    """What traces and `kg logs` say of a call besides: who answered how, and what of its limits is left (-1: not said)."""
+    db.execute("ALTER TABLE call ADD COLUMN provider TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE call ADD COLUMN temperature REAL NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE call ADD COLUMN max_output INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE call ADD COLUMN http_status INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE call ADD COLUMN requests_left INTEGER NOT NULL DEFAULT -1")
+    db.execute("ALTER TABLE call ADD COLUMN tokens_left INTEGER NOT NULL DEFAULT -1")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -198,6 +208,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m008_grades,
     m009_resolution,
     m010_who_pays,
+    m011_what_was_told,
 )
 
 _FIRST_TABLES = """
