@@ -11,20 +11,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from cli import options
+from cli.books import close_books
 from cli.confirm import confirm_cost
 from cli.fits import fitted
 from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.signals import asking, heard
 from cli.sources import load
-from cli.tracing import as_rows, figures_of, scores_of, sinks_of, trace_hosts
-from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
+from cli.tracing import alert_command_of, as_rows, figures_of, scores_of, sinks_of, trace_hosts
+from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, say_of_a_quota, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
 from core_engine.ledger.disk import network_disk
@@ -45,6 +46,11 @@ from metrics.observers.json_log import JsonLog
 from metrics.observers.totals import Totals
 from metrics.render import markdown, summary
 from metrics.report import Surroundings, build, to_json
+
+if TYPE_CHECKING:
+    from metrics.observers.alert_command import AlertCommand
+    from metrics.observers.courier import State
+    from metrics.observers.sinks import Sinks
 
 app = typer.Typer(add_completion=False)
 log = logging.getLogger("kg")
@@ -248,6 +254,7 @@ def _run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
                 )
             _write_report(folder, report)
+            close_books(settings, ledger, prices_of(settings), time.time())
         finally:
             for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
@@ -294,7 +301,8 @@ async def _asked_and_written(
 ) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
     sinks = sinks_of(settings, run, command, now)
-    observers: list[Observer] = [totals, JsonLog(), *([sinks] if sinks else [])]
+    alarm = alert_command_of(settings, run)
+    observers: list[Observer] = [totals, JsonLog(), *([sinks] if sinks else []), *([alarm] if alarm else [])]
     try:
         parts = wire(settings, plan, ledger, run, progress, observers, stop, collect=collect)
         try:
@@ -305,6 +313,8 @@ async def _asked_and_written(
             await parts.close()
         report = _report(settings, ledger, parts, outcome, names)
         ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+        if outcome.ending.kind == "budget" and (refused := parts.budget and parts.budget.refused()):
+            say_of_a_quota(observers, "quota_exceeded", refused)
         _tell_the_end(observers, outcome, report)
     except BaseException as error:
         if sinks:
@@ -312,11 +322,16 @@ async def _asked_and_written(
         raise
     finally:
         # The run is over and noted; services have five seconds to take the rest.
-        states = await asyncio.to_thread(sinks.close) if sinks else []
+        states, _ = await asyncio.gather(*(asyncio.to_thread(_closed, each) for each in (sinks, alarm)))
     if states:
         report["traces"] = as_rows(states)
         ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
     return report, outcome.exit_code
+
+
+def _closed(watcher: Sinks | AlertCommand | None) -> list[State]:
+    """What became of what it was to carry."""
+    return (watcher.close() or []) if watcher else []
 
 
 def _tell_the_end(observers: Sequence[Observer], outcome: Outcome, report: dict[str, Any]) -> None:

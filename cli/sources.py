@@ -137,15 +137,15 @@ def _tags(
     """All tags together: each place adds its own, and of two with one name that counts which stands nearer."""
     tags: dict[str, str] = {}
     for text in filter(None, (dotenv.get(_TAGS),)):
-        tags |= _pairs(text.split(","), f".env: {_TAGS}")
+        tags |= pairs(text.split(","), f".env: {_TAGS}")
     if "tags" in toml:
         tags |= _as_type(toml["tags"], Mapping[str, str], f"{toml_path}: tags")
     if environ.get(_TAGS):
-        tags |= _pairs(environ[_TAGS].split(","), _TAGS)
-    return tags | _pairs(flags.get("tags") or (), "--tag")
+        tags |= pairs(environ[_TAGS].split(","), _TAGS)
+    return tags | pairs(flags.get("tags") or (), "--tag")
 
 
-def _pairs(texts: Iterable[str], origin: str) -> dict[str, str]:
+def pairs(texts: Iterable[str], origin: str) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     for name, sign, _ in pairs:
         if not sign:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.limits import limits_of
 from core_engine.errors import SettingsError
 from core_engine.keys import Spec
 from core_engine.kg.deriving import AnswerDeriver
@@ -34,15 +36,17 @@ from core_engine.settings import Settings
 from core_engine.stopping import Stop
 from core_engine.types import Usage
 from metrics.account import Account
+from metrics.alerts import in_words
 from metrics.budget import RunBudget
-from metrics.caps import Caps, caps_of
+from metrics.caps import Caps
 from metrics.estimate import Forecast, Limits, Tallied, Tally
 from metrics.prices import AsBatch, Prices
-from metrics.quotas import quotas_of, warn_at
 
 if TYPE_CHECKING:
     from core_engine.llm.asker import Asker, Office
     from core_engine.llm.client import Capabilities, Client, Endpoint
+
+log = logging.getLogger("kg.alerts")
 
 # The sizes of vectors that are known before the first reply.
 KNOWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
@@ -231,7 +235,9 @@ def wire(
         from core_engine.llm.purse import Purse
 
         resolve = resolve_spec(settings) if settings.resolve_used == "model" else None
-        budget = budget_of(settings, prices, run, extract_spec, embed_spec, resolve)
+        budget = budget_of(
+            settings, prices, run, extract_spec, embed_spec, resolve, warned=partial(say_of_a_quota, observers)
+        )
         office = Office(
             ledger=ledger,
             run=run,
@@ -315,11 +321,11 @@ def budget_of(
     return RunBudget(caps=caps, account=account, persona=settings.persona or "", warned=warned)
 
 
-def limits_of(settings: Settings, workspace: str, personas: Sequence[str]) -> Caps:
-    """All caps that hold for a workspace and for some personas: of `[budget]`, `--max-cost` and the tiers of `[quota]`."""
-    caps = caps_of(settings.budget, workspace, also=personas, max_cost=settings.max_cost)
-    quotas = quotas_of(settings.quota, workspace, personas)
-    return replace(caps, caps=(*caps.caps, *quotas), warn_at=warn_at(settings.quota))
+def say_of_a_quota(observers: Sequence[Observer], name: str, said: dict[str, Any]) -> None:
+    """Log it, and tell the observers."""
+    log.warning("%s", in_words(name, said))
+    for observer in observers:
+        observer.event(name, said)
 
 
 def _batch_run(

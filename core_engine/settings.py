@@ -6,6 +6,7 @@ Read once, in `cli`, from flags > environment > `kg.toml` > `.env` > defaults. N
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -139,6 +140,7 @@ class Settings:
                 raise SettingsError(f"stage_personas.{stage}: choose one of {', '.join(STAGES)}")
             _check_persona(f"stage_personas.{stage}", persona)
         _check_tags(self.tags)
+        _check_command(self.alert_command)
         for item in fields(self):
             choices = item.metadata.get("choices")
             value = getattr(self, item.name)
@@ -295,6 +297,8 @@ _URLS = (
 
 def flag(name: str) -> str:
     """The option's name as the user types it, or the environment's where it has no option."""
+    if name in {"alert_command", "alert_webhook"}:
+        return f"KG_{name.upper()}"
     if name in {"neo4j_uri", "qdrant_url"}:
         return name.upper()
     return "--" + name.replace("_", "-")
@@ -312,6 +316,15 @@ def without_credentials(url: str) -> str:
 def _check_persona(name: str, persona: str) -> None:
     if not _WORKSPACE.fullmatch(persona):
         raise SettingsError(f"{name} {persona!r} can't be a name: the same signs as in a workspace's")
+
+
+def _check_command(command: str | None) -> None:
+    try:
+        empty = command is not None and not shlex.split(command)
+    except ValueError as error:
+        raise SettingsError(f"KG_ALERT_COMMAND {command!r} can't be read: {error}") from error
+    if empty:
+        raise SettingsError("KG_ALERT_COMMAND says nothing to run")
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:

@@ -34,7 +34,7 @@ class RunBudget:
         warned: Callable[[str, dict[str, Any]], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`warned` hears of caps of days and months that are nearly or wholly used, each once a period: name, fields."""
+        """`warned` hears of caps of days and months of which much is used, once a period for each level: event, fields."""
         alone = (Cap("run", "dollars", cap, origin="--max-cost"),) if cap is not None else ()
         self.caps = caps or Caps(alone)
         self.unpriced = 0
@@ -146,11 +146,8 @@ class RunBudget:
         """The last refusal in words: which cap, what is left of it, what the call needs, and when the cap turns."""
         if self._refused is None:
             return "the budget has no room for one more call at its ceiling"
-        first = self._stopped_by is None
         self._stopped_by = standing, need = self._refused
         cap = standing.cap
-        if first and self._warned:
-            self._warned("quota_exceeded", {**self._said(standing), "needed": float(need.of(cap.unit))})
         text = f"stopped by {cap}: {amount_in_words(standing.left, cap.unit)} left, and the next request may take "
         text += amount_in_words(need.of(cap.unit), cap.unit)
         if cap.period == "run":

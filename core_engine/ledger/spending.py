@@ -42,7 +42,7 @@ def _read(path: Path, since: float, run: str | None = None) -> list[Spent] | Non
         return None
     try:
         with looking(path) as db:
-            return [*_ended(db, since, run), *_under_way(db, since, run)]
+            return [*_ended(db, since, run), *under_way(db, since, run)]
     except (LedgerError, sqlite3.Error):
         return None
 
@@ -53,7 +53,7 @@ def _ended(db: sqlite3.Connection, since: float, run: str | None) -> Iterator[Sp
         yield Spent(key.persona, at, tally.dollars(sums.counted_cost), sums.counted_tokens, sums.chunks)
 
 
-def _under_way(db: sqlite3.Connection, since: float, run: str | None) -> Iterator[Spent]:
+def under_way(db: sqlite3.Connection, since: float = 0.0, run: str | None = None) -> Iterator[Spent]:
     """Calls that were sent, or wait in a Batch job: at their ceilings."""
     for persona, at, ceiling, most, calls_run in db.execute(
         "SELECT persona, started_at, ceiling, tokens_at_most, run FROM call "
