@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import shutil
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core_engine.errors import KGError
 from core_engine.ledger import retention, tally
 from core_engine.ledger.ledger import Ledger
 from core_engine.ports import Pricer
 from core_engine.settings import Settings
 from metrics.caps import Caps, caps_of
 
-log = logging.getLogger("kg")
-
 _DAY_S = 86_400
 _STEPS_AT_END = 5  # of 10,000 calls: a run's end need not wait for more
 
 
 def close_books(settings: Settings, ledger: Ledger, pricer: Pricer, now: float) -> None:
-    """At a run's end. Whatever goes wrong is only warned of: the run is over, and the next one does it."""
-    try:
-        fold_all(ledger, pricer)
-        roll_up(settings, ledger, now=now, steps=_STEPS_AT_END)
-    except (KGError, OSError) as error:
-        log.warning("old calls were not rolled up: %s", error)
+    """At a run's end. What is not done now, the next one does."""
+    fold_all(ledger, pricer)
+    roll_up(settings, ledger, now=now, steps=_STEPS_AT_END)
 
 
 def fold_all(ledger: Ledger, pricer: Pricer) -> None:

@@ -20,6 +20,7 @@ from cli import options
 from cli.books import close_books
 from cli.confirm import confirm_cost
 from cli.fits import fitted
+from cli.gathering import tell_prometheus
 from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.signals import asking, heard
@@ -101,6 +102,8 @@ def process(
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
     prices: options.Prices = None,
+    prom_textfile: options.PromTextfile = None,
+    pushgateway: options.Pushgateway = None,
     trace_content: options.TraceContent = None,
     trace_mask: options.TraceMask = None,
     trace_sample: options.TraceSample = None,
@@ -159,6 +162,8 @@ def retry(
     resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
+    prom_textfile: options.PromTextfile = None,
+    pushgateway: options.Pushgateway = None,
     trace_content: options.TraceContent = None,
     trace_mask: options.TraceMask = None,
     trace_sample: options.TraceSample = None,
@@ -229,6 +234,8 @@ def _run(
     now = time.time()
     run = new_run_id(now)
     to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)
+    if settings.prom_textfile:
+        _check_textfile(settings.prom_textfile)
     ontology_of(settings)
     settings, plan = fitted(settings, plan)
     prices_of(settings)
@@ -254,7 +261,7 @@ def _run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
                 )
             _write_report(folder, report)
-            close_books(settings, ledger, prices_of(settings), time.time())
+            _afterwards(settings, ledger)
         finally:
             for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
@@ -265,6 +272,22 @@ def _run(
         print(summary(report))
         print(f"  report     {folder / 'report.md'}")
     return code
+
+
+def _afterwards(settings: Settings, ledger: Ledger) -> None:
+    """What is done when the run is over, noted and reported. Nothing of it can make it a worse run."""
+    now = time.time()
+    try:
+        close_books(settings, ledger, prices_of(settings), now)
+        tell_prometheus(settings, now)
+    except Exception as error:  # noqa: BLE001  whatever it is, the run went as it went
+        log.warning("its calls were not added up, or Prometheus not told: %s: %s", type(error).__name__, error)
+
+
+def _check_textfile(file: str) -> None:
+    from metrics.observers.prometheus import check_name
+
+    check_name(Path(file))
 
 
 def _make_room(option: str, folder: Path, file: Path | None = None) -> None:

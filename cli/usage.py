@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -16,15 +15,13 @@ from typing import Annotated, Any
 import typer
 
 from cli import options, show
-from cli.books import fold_all, roll_up
-from cli.limits import all_limits, defined
+from cli.books import roll_up
+from cli.gathering import gathered, prometheus_text, workspaces_in
+from cli.limits import defined
 from cli.sources import Loaded, pairs
 from cli.workspace import settings_of
-from core_engine.errors import KGError, SettingsError
-from core_engine.ledger import tally
+from core_engine.errors import SettingsError
 from core_engine.ledger.ledger import Ledger
-from core_engine.ledger.looking import looking
-from core_engine.ports import Pricer
 from core_engine.settings import Settings
 from metrics.caps import Cap, Caps, amount_in_words
 from metrics.render import money
@@ -32,7 +29,6 @@ from metrics.usage import BY, Group, Usage, Wanted, rows
 
 app = typer.Typer(add_completion=False)
 
-_UNFOLDED = 20_000  # calls that are added up in passing: a fraction of a second
 _TOP = 5
 
 
@@ -47,6 +43,7 @@ def usage(
     persona: Annotated[str | None, typer.Option("--persona", help="Only of this one.")] = None,
     tags: Annotated[list[str] | None, typer.Option("--tag", help="NAME=VALUE: only with it; repeatable.")] = None,
     roll: Annotated[bool, typer.Option("--roll-up", help="Let go of old calls now; no sum changes.")] = False,
+    prom_textfile: options.PromTextfile = None,
     workspace: Annotated[str | None, typer.Option("--workspace", "-w", help="Only this one. [all]")] = None,
     home: options.Home = None,
     config: options.Config = None,
@@ -69,6 +66,8 @@ def usage(
         _roll_up(settings, names)
     now = time.time()
     everyone, unreadable = gathered(settings, names, now)
+    if prom_textfile:
+        _write_textfile(settings, names, everyone, Path(prom_textfile))
     first, after = _span(everyone.caps, now, since, until, everything=everything)
     chosen = everyone.of(wanted, since=first, until=after)
     groups = chosen.by(by)
@@ -95,7 +94,7 @@ def workspaces_of(loaded: Loaded) -> list[str]:
                 f"there is no workspace {settings.workspace!r} in {settings.home}: leave out --workspace for all"
             )
         return [settings.workspace]
-    names = sorted(path.parent.name for path in Path(settings.home).glob("*/ledger.sqlite3"))
+    names = workspaces_in(settings.home)
     if not names:
         raise SettingsError(
             f"there is no workspace in {settings.home}: `kg process PATHS` makes one, --home names another"
@@ -103,39 +102,14 @@ def workspaces_of(loaded: Loaded) -> list[str]:
     return names
 
 
-def gathered(settings: Settings, names: list[str], now: float) -> tuple[Usage, list[str]]:
-    """What these workspaces' ledgers hold, and which could not be read, with the reason."""
-    found, unreadable = Usage(Caps(), now), []
-    for name in names:
-        path = replace(settings, workspace=name).ledger_path
-        try:
-            _fold_many(path, settings)
-            with looking(path) as db:
-                found.take(db, name, _pricer(settings, db))
-        except KGError as error:
-            unreadable.append(f"{name}: {error}")
-    found.caps = all_limits(settings, names, {each.key.persona for each in found.entries})
-    return found, unreadable
+def _write_textfile(settings: Settings, names: list[str], everyone: Usage, file: Path) -> None:
+    from metrics.observers import prometheus
 
-
-def _fold_many(path: Path, settings: Settings) -> None:
-    """Where very many calls wait for it (an upgrade, a run that was killed), add them up once and for all."""
-    with looking(path) as db:
-        many = tally.waiting(db) > _UNFOLDED
-    if many:
-        from cli.wiring import prices_of
-
-        with Ledger(path) as ledger:
-            fold_all(ledger, prices_of(settings))
-
-
-def _pricer(settings: Settings, db: sqlite3.Connection) -> Pricer | None:
-    """Prices take long to load, and are only asked what calls saved that nobody has added up yet."""
-    if not tally.waiting(db):
-        return None
-    from cli.wiring import prices_of
-
-    return prices_of(settings)
+    prometheus.check_name(file)
+    try:
+        prometheus.write(file, prometheus_text(settings, names, everyone, ""))
+    except OSError as error:
+        raise SettingsError(f"--prom-textfile {file} can't be written: {error.strerror}") from error
 
 
 def _roll_up(settings: Settings, names: list[str]) -> None:
@@ -205,33 +179,13 @@ def _said(
             **month.total("this month").in_numbers(),
             "projected_usd": float(round(mine.projected(dollars), 6)),
         },
-        "quotas": [_standing(everyone, cap) for cap in everyone.caps.caps],
+        "quotas": everyone.standings(),
         "top_spenders": {what: list(_top(month, what)) for what in ("workspace", "persona")},
         "unused_personas": [name for name in defined(settings) if name not in seen],
     }
 
 
 _NO_CAP = Decimal(10**18)
-
-
-def _standing(everyone: Usage, cap: Cap) -> dict[str, Any]:
-    used, held = everyone.spent(cap), everyone.held(cap)
-    turns = everyone.caps.span(cap.period, everyone.now)[1]
-    return {
-        "period": cap.period,
-        "unit": cap.unit,
-        "scope": cap.scope or "home",
-        "name": cap.name,
-        "limit": float(cap.amount),
-        "used": float(round(used, 8)),
-        "reserved": float(round(held, 8)),
-        "remaining": float(round(max(cap.amount - used - held, Decimal(0)), 8)),
-        "percent": round(float(100 * used / cap.amount), 1),
-        "projected": float(round(everyone.projected(cap), 8)) if cap.period == "month" else None,
-        "hard": cap.hard,
-        "resets_at": dt.datetime.fromtimestamp(turns, everyone.caps.zone).isoformat(),
-        "set_by": cap.origin,
-    }
 
 
 def _top(month: Usage, what: str) -> Iterator[dict[str, Any]]:

@@ -141,7 +141,7 @@ def checked(table: Any, file: str) -> dict[str, Any]:
 def amount_in_words(amount: Decimal, unit: str) -> str:
     """Dollars or tokens as a message shows them."""
     if unit != "dollars":
-        return f"{amount:,.0f} {unit}"
+        return f"{amount:,.0f} {unit[:-1] if amount == 1 else unit}"
     return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.6f}".rstrip("0")
 
 

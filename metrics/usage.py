@@ -243,6 +243,29 @@ class Usage:
         expected = Decimal(whole) / PICO if cap.unit == "dollars" else Decimal(whole)
         return self.spent(cap) + expected * rest
 
+    def standings(self) -> list[dict[str, Any]]:
+        """How each cap of a day or month stands, in plain values."""
+        return [self._standing(cap) for cap in self.caps.caps]
+
+    def _standing(self, cap: Cap) -> dict[str, Any]:
+        used, held = self.spent(cap), self.held(cap)
+        turns = self.caps.span(cap.period, self.now)[1]
+        return {
+            "period": cap.period,
+            "unit": cap.unit,
+            "scope": cap.scope or "home",
+            "name": cap.name,
+            "limit": float(cap.amount),
+            "used": _float(used),
+            "reserved": _float(held),
+            "remaining": _float(max(cap.amount - used - held, Decimal(0))),
+            "percent": round(float(100 * used / cap.amount), 1),
+            "projected": _float(self.projected(cap)) if cap.period == "month" else None,
+            "hard": cap.hard,
+            "resets_at": dt.datetime.fromtimestamp(turns, self.caps.zone).isoformat(),
+            "set_by": cap.origin,
+        }
+
 
 def quantile(counts: Mapping[int, int], share: float, most: float) -> float:
     """The time that `share` of the times don't exceed, within 2 %, from a histogram of the tally; never above `most`."""
