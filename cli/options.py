@@ -171,6 +171,20 @@ TraceSample = Annotated[
     typer.Option("--trace-sample", help="Share of batches in traces, 0 to 1. [1]", rich_help_panel=_TRACES),
 ]
 
+_WATCHED = "Watched by"
+PromTextfile = Annotated[
+    str | None,
+    typer.Option(
+        "--prom-textfile",
+        help="FILE.prom for Prometheus's node_exporter.",
+        rich_help_panel=_WATCHED,
+        show_default=False,
+    ),
+]
+Pushgateway = Annotated[
+    str | None, typer.Option("--pushgateway", help="Address of a Prometheus Pushgateway.", rich_help_panel=_WATCHED)
+]
+
 NOT_SETTINGS = frozenset({"config", "json", "json_", "quiet", "verbose"})
 
 

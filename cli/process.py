@@ -11,20 +11,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from cli import options
+from cli.books import close_books
 from cli.confirm import confirm_cost
 from cli.fits import fitted
+from cli.gathering import tell_prometheus
 from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.signals import asking, heard
 from cli.sources import load
-from cli.tracing import as_rows, figures_of, scores_of, sinks_of, trace_hosts
-from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
+from cli.tracing import alert_command_of, as_rows, figures_of, scores_of, sinks_of, trace_hosts
+from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, say_of_a_quota, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
 from core_engine.ledger.disk import network_disk
@@ -45,6 +47,11 @@ from metrics.observers.json_log import JsonLog
 from metrics.observers.totals import Totals
 from metrics.render import markdown, summary
 from metrics.report import Surroundings, build, to_json
+
+if TYPE_CHECKING:
+    from metrics.observers.alert_command import AlertCommand
+    from metrics.observers.courier import State
+    from metrics.observers.sinks import Sinks
 
 app = typer.Typer(add_completion=False)
 log = logging.getLogger("kg")
@@ -95,6 +102,8 @@ def process(
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
     prices: options.Prices = None,
+    prom_textfile: options.PromTextfile = None,
+    pushgateway: options.Pushgateway = None,
     trace_content: options.TraceContent = None,
     trace_mask: options.TraceMask = None,
     trace_sample: options.TraceSample = None,
@@ -153,6 +162,8 @@ def retry(
     resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
+    prom_textfile: options.PromTextfile = None,
+    pushgateway: options.Pushgateway = None,
     trace_content: options.TraceContent = None,
     trace_mask: options.TraceMask = None,
     trace_sample: options.TraceSample = None,
@@ -223,6 +234,8 @@ def _run(
     now = time.time()
     run = new_run_id(now)
     to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)
+    if settings.prom_textfile:
+        _check_textfile(settings.prom_textfile)
     ontology_of(settings)
     settings, plan = fitted(settings, plan)
     prices_of(settings)
@@ -248,6 +261,7 @@ def _run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
                 )
             _write_report(folder, report)
+            _afterwards(settings, ledger)
         finally:
             for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
@@ -258,6 +272,22 @@ def _run(
         print(summary(report))
         print(f"  report     {folder / 'report.md'}")
     return code
+
+
+def _afterwards(settings: Settings, ledger: Ledger) -> None:
+    """What is done when the run is over, noted and reported. Nothing of it can make it a worse run."""
+    now = time.time()
+    try:
+        close_books(settings, ledger, prices_of(settings), now)
+        tell_prometheus(settings, now)
+    except Exception as error:  # noqa: BLE001  whatever it is, the run went as it went
+        log.warning("its calls were not added up, or Prometheus not told: %s: %s", type(error).__name__, error)
+
+
+def _check_textfile(file: str) -> None:
+    from metrics.observers.prometheus import check_name
+
+    check_name(Path(file))
 
 
 def _make_room(option: str, folder: Path, file: Path | None = None) -> None:
@@ -294,7 +324,8 @@ async def _asked_and_written(
 ) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
     sinks = sinks_of(settings, run, command, now)
-    observers: list[Observer] = [totals, JsonLog(), *([sinks] if sinks else [])]
+    alarm = alert_command_of(settings, run)
+    observers: list[Observer] = [totals, JsonLog(), *([sinks] if sinks else []), *([alarm] if alarm else [])]
     try:
         parts = wire(settings, plan, ledger, run, progress, observers, stop, collect=collect)
         try:
@@ -305,6 +336,8 @@ async def _asked_and_written(
             await parts.close()
         report = _report(settings, ledger, parts, outcome, names)
         ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+        if outcome.ending.kind == "budget" and (refused := parts.budget and parts.budget.refused()):
+            say_of_a_quota(observers, "quota_exceeded", refused)
         _tell_the_end(observers, outcome, report)
     except BaseException as error:
         if sinks:
@@ -312,11 +345,16 @@ async def _asked_and_written(
         raise
     finally:
         # The run is over and noted; services have five seconds to take the rest.
-        states = await asyncio.to_thread(sinks.close) if sinks else []
+        states, _ = await asyncio.gather(*(asyncio.to_thread(_closed, each) for each in (sinks, alarm)))
     if states:
         report["traces"] = as_rows(states)
         ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
     return report, outcome.exit_code
+
+
+def _closed(watcher: Sinks | AlertCommand | None) -> list[State]:
+    """What became of what it was to carry."""
+    return (watcher.close() or []) if watcher else []
 
 
 def _tell_the_end(observers: Sequence[Observer], outcome: Outcome, report: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from core_engine.errors import SettingsError
 from core_engine.settings import Settings, flag
-from metrics.caps import checked as checked_budget
+from metrics import caps, quotas
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, con
         if name == "tags":
             values[name] = _tags(flags, environ, toml, toml_path, dotenv)
             continue
-        if name == "budget":
-            values[name] = checked_budget(value, toml_path)
+        if name in _CHECKED:
+            values[name] = _CHECKED[name](value, toml_path)
             continue
         values[name] = _as_type(value, types[name], origins[name])
     try:
@@ -137,15 +137,15 @@ def _tags(
     """All tags together: each place adds its own, and of two with one name that counts which stands nearer."""
     tags: dict[str, str] = {}
     for text in filter(None, (dotenv.get(_TAGS),)):
-        tags |= _pairs(text.split(","), f".env: {_TAGS}")
+        tags |= pairs(text.split(","), f".env: {_TAGS}")
     if "tags" in toml:
         tags |= _as_type(toml["tags"], Mapping[str, str], f"{toml_path}: tags")
     if environ.get(_TAGS):
-        tags |= _pairs(environ[_TAGS].split(","), _TAGS)
-    return tags | _pairs(flags.get("tags") or (), "--tag")
+        tags |= pairs(environ[_TAGS].split(","), _TAGS)
+    return tags | pairs(flags.get("tags") or (), "--tag")
 
 
-def _pairs(texts: Iterable[str], origin: str) -> dict[str, str]:
+def pairs(texts: Iterable[str], origin: str) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
     for name, sign, _ in pairs:
         if not sign:
@@ -154,6 +154,7 @@ def _pairs(texts: Iterable[str], origin: str) -> dict[str, str]:
 
 
 _TAGS = "KG_TAGS"
+_CHECKED = {"budget": caps.checked, "quota": quotas.checked}
 _IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ from core_engine.settings import Settings
 from kg_batch import __version__
 
 if TYPE_CHECKING:
+    from metrics.observers.alert_command import AlertCommand
     from metrics.observers.courier import Service, State
     from metrics.observers.records import About
     from metrics.observers.sinks import Sinks
@@ -38,6 +40,18 @@ def sinks_of(settings: Settings, run: str, command: str, now: float) -> Sinks | 
     )
 
 
+def alert_command_of(settings: Settings, run: str) -> AlertCommand | None:
+    """The user's command for alerts; None where there is none. It gets the environment without what is ours or secret."""
+    if not settings.alert_command:
+        return None
+    from metrics.observers.alert_command import AlertCommand
+
+    secrets = set(settings.secrets)
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("KG_") and v not in secrets}
+    about = {"run_id": run, "workspace": settings.workspace, "persona": settings.persona or ""}
+    return AlertCommand(settings.alert_command, about, environ)
+
+
 def _told(settings: Settings) -> list[str]:
     """The services that are on. What has an empty key is off."""
     disabled = settings.otel_sdk_disabled.strip().lower() in _YES
@@ -46,6 +60,7 @@ def _told(settings: Settings) -> list[str]:
         "langfuse": settings.langfuse_public_key and settings.langfuse_secret_key,
         "posthog": settings.posthog_api_key,
         "phoenix": settings.phoenix_endpoint,
+        "webhook": settings.alert_webhook,
         "otlp": (settings.otlp_traces_endpoint or settings.otlp_endpoint) and not disabled,
     }
     if on["otlp"] and settings.otlp_protocol.strip().lower() == "grpc":
@@ -73,6 +88,10 @@ def services_of(settings: Settings, about: About, names: Sequence[str]) -> list[
                     workspace_id=settings.langsmith_workspace_id,
                 )
             )
+        elif name == "webhook":
+            from metrics.observers.webhook import Webhook
+
+            services.append(Webhook(about, settings.alert_webhook or ""))
         elif name == "langfuse":
             from metrics.observers import langfuse
 
@@ -113,7 +132,7 @@ def trace_hosts(settings: Settings) -> list[str]:
         "phoenix": settings.phoenix_endpoint,
         "otlp": settings.otlp_traces_endpoint or settings.otlp_endpoint,
     }
-    return [wheres[name] or "" for name in _told(settings)]
+    return [wheres[name] or "" for name in _told(settings) if name in wheres]
 
 
 def _pairs(text: str | None) -> dict[str, str]:

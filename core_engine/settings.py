@@ -6,6 +6,7 @@ Read once, in `cli`, from flags > environment > `kg.toml` > `.env` > defaults. N
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -91,6 +92,13 @@ class Settings:
     stage_personas: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     tags: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
+    quota: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
+    alert_command: str | None = _option(None)
+    alert_webhook: str | None = _option(None, secret=True)
+    retention_days: int = _option(90)
+    archive: str | None = _option(None)
+    prom_textfile: str | None = _option(None)
+    pushgateway: str | None = _option(None)
     yes: bool = _option(False)
 
     trace_content: str = _option("none", choices=("none", "prompts", "replies", "both"))
@@ -132,6 +140,7 @@ class Settings:
                 raise SettingsError(f"stage_personas.{stage}: choose one of {', '.join(STAGES)}")
             _check_persona(f"stage_personas.{stage}", persona)
         _check_tags(self.tags)
+        _check_command(self.alert_command)
         for item in fields(self):
             choices = item.metadata.get("choices")
             value = getattr(self, item.name)
@@ -273,18 +282,23 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("wait", 0, 1e9),
     ("max_cost", 0, 1e9),
     ("confirm_above", 0, 1e9),
+    ("retention_days", 0, 36_500),
     ("trace_sample", 0, 1),
 )
 _URLS = (
     ("base_url", ("http", "https")),
     ("embedding_base_url", ("http", "https")),
     ("qdrant_url", ("http", "https")),
+    ("alert_webhook", ("http", "https")),
+    ("pushgateway", ("http", "https")),
     ("neo4j_uri", ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")),
 )
 
 
 def flag(name: str) -> str:
     """The option's name as the user types it, or the environment's where it has no option."""
+    if name in {"alert_command", "alert_webhook"}:
+        return f"KG_{name.upper()}"
     if name in {"neo4j_uri", "qdrant_url"}:
         return name.upper()
     return "--" + name.replace("_", "-")
@@ -302,6 +316,15 @@ def without_credentials(url: str) -> str:
 def _check_persona(name: str, persona: str) -> None:
     if not _WORKSPACE.fullmatch(persona):
         raise SettingsError(f"{name} {persona!r} can't be a name: the same signs as in a workspace's")
+
+
+def _check_command(command: str | None) -> None:
+    try:
+        empty = command is not None and not shlex.split(command)
+    except ValueError as error:
+        raise SettingsError(f"KG_ALERT_COMMAND {command!r} can't be read: {error}") from error
+    if empty:
+        raise SettingsError("KG_ALERT_COMMAND says nothing to run")
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:

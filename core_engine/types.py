@@ -251,6 +251,11 @@ class Payer:
     tags: Mapping[str, str] = field(default_factory=dict)
     workspace: str = ""
 
+    @property
+    def personas(self) -> tuple[str, ...]:
+        """All of them, the run's own first."""
+        return tuple(dict.fromkeys((self.persona, *self.stages.values())))
+
     def persona_of(self, stage: str) -> str:
         return self.stages.get(stage, self.persona)
 

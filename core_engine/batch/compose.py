@@ -100,6 +100,11 @@ class Draft:
     tokens_at_most: int = 0
     ceiling: Decimal | None = Decimal(0)
 
+    @property
+    def chunks(self) -> int:
+        """That are to be extracted."""
+        return sum(len(line.questions) for line in self.lines) if self.stage.name == "extract" else 0
+
     def takes(self, request: _Request, size: int) -> bool:
         most = self.stage.most_tokens
         return not self.lines or (
@@ -189,7 +194,8 @@ class Composer:
         """Throw away what was not handed out; its questions are the run's still."""
         for draft in (*self._open.values(), *self._full):
             draft.discard()
-            self._budget.settle(draft.ceiling, Decimal(0), draft.tokens_at_most, 0)
+            persona = self._payer.persona_of(draft.stage.name)
+            self._budget.settle(draft.ceiling, Decimal(0), draft.tokens_at_most, 0, draft.chunks, 0, persona=persona)
         self._open.clear()
         self._full.clear()
 
@@ -280,7 +286,9 @@ class Composer:
     def _add(self, request: _Request) -> None:
         stage = request.stage
         ceiling = self._pricer.price(stage.client.endpoint.model, request.at_most, stage.name, "batch")
-        if self.held or not self._budget.reserve(ceiling, request.at_most.total):
+        chunks = len(request.numbers) if stage.name == "extract" else 0
+        persona = self._payer.persona_of(stage.name)
+        if self.held or not self._budget.reserve(ceiling, request.at_most.total, chunks, persona=persona):
             self.held.append(request)
             return
         call = LLMCall(
@@ -294,7 +302,7 @@ class Composer:
             status="batched",
             started_at=time.time(),
             batch_id=request.batch,
-            persona=self._payer.persona_of(stage.name),
+            persona=persona,
             tags=self._payer.tags,
             purpose=request.purpose,
             provider=provider_of(stage.client.endpoint.label),

@@ -277,13 +277,16 @@ class BatchRun:
 
     async def _abandon(self, job: Job, reason: str) -> None:
         with self._ledger.reading() as db:
-            most = batches.spent(db, job)[2]
+            most = batches.spent(db, job).tokens_at_most
+            persona = batches.persona_of(db, job)
         await self._ledger.commit(batches.abandon, job, reason, time.time())
         if job.id in self._ours:
             self._ours.discard(job.id)
-            self._means.budget.settle(job.ceiling, Decimal(0), most, 0)
+            self._means.budget.settle(job.ceiling, Decimal(0), most, 0, job.chunks, 0, persona=persona)
         else:
-            self._means.budget.correct(job.created_at, -(job.ceiling or Decimal(0)), -most)
+            self._means.budget.correct(
+                job.created_at, -(job.ceiling or Decimal(0)), -most, -job.chunks, persona=persona
+            )
         with self._ledger.reading() as db:
             left = batches.find(db, job.id)
         await self._delete_files(left or job)
@@ -291,12 +294,22 @@ class BatchRun:
     def _settle(self, job: Job) -> None:
         """What the job took of what was reserved for it; an earlier run's reservation counts as spent in that run."""
         with self._ledger.reading() as db:
-            cost, used, most = batches.spent(db, job)
+            spent = batches.spent(db, job)
+            persona = batches.persona_of(db, job)
+        most = spent.tokens_at_most
         if job.id in self._ours:
             self._ours.discard(job.id)
-            self._means.budget.settle(job.ceiling, cost, most, used)
+            self._means.budget.settle(
+                job.ceiling, spent.dollars, most, spent.tokens, job.chunks, spent.chunks, persona=persona
+            )
         else:
-            self._means.budget.correct(job.created_at, (cost or Decimal(0)) - (job.ceiling or Decimal(0)), used - most)
+            self._means.budget.correct(
+                job.created_at,
+                (spent.dollars or Decimal(0)) - (job.ceiling or Decimal(0)),
+                spent.tokens - most,
+                spent.chunks - job.chunks,
+                persona=persona,
+            )
 
     # --- waiting and collecting -------------------------------------------------------------------------------------
 
@@ -439,8 +452,9 @@ class BatchRun:
         for job in jobs:
             if job.id in self._ours:  # its whole ceiling, until a later run knows better
                 with self._ledger.reading() as db:
-                    most = batches.spent(db, job)[2]
-                self._means.budget.settle(job.ceiling, None, most, None)
+                    most = batches.spent(db, job).tokens_at_most
+                    persona = batches.persona_of(db, job)
+                self._means.budget.settle(job.ceiling, None, most, None, job.chunks, None, persona=persona)
         self._progress.waiting = self._waiting_for(jobs)
         self._progress.jobs_pending = len(jobs)
         if jobs and self.ending.kind == "done":

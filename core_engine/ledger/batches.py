@@ -63,6 +63,11 @@ class Job:
     expires_at: float | None
     error: str
 
+    @property
+    def chunks(self) -> int:
+        """That are to be extracted."""
+        return self.questions if self.stage == "extract" else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -97,6 +102,16 @@ class Settled:
 
     reopened: int = 0
     buried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpent:
+    """US dollars (None where no price is known), the tokens that were used and that might have been, answered chunks."""
+
+    dollars: Decimal | None
+    tokens: int
+    tokens_at_most: int
+    chunks: int
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Job))
@@ -299,19 +314,25 @@ def end(db: sqlite3.Connection, job: Job, now: float, error: str = "") -> Settle
     return Settled(reopened, buried)
 
 
-def spent(db: sqlite3.Connection, job: Job) -> tuple[Decimal | None, int, int]:
-    """What the job's lines have cost, those of which nobody knows at their ceilings, and the tokens that they used.
-
-    The dollars are None where no price is known. The last figure is the tokens that they might have used.
-    """
-    dollars, used, most = Decimal(0), 0, 0
-    for cost, ceiling, tokens, at_most, status in db.execute(
-        "SELECT cost, ceiling, prompt + completion, tokens_at_most, status FROM call WHERE job = ?", (job.no,)
+def spent(db: sqlite3.Connection, job: Job) -> JobSpent:
+    """What the job's lines have cost: those of which nobody knows count at their ceilings."""
+    dollars, used, most, chunks = Decimal(0), 0, 0, 0
+    for cost, ceiling, tokens, at_most, status, questions in db.execute(
+        "SELECT cost, ceiling, prompt + completion, tokens_at_most, status, json_array_length(questions) FROM call "
+        "WHERE job = ?",
+        (job.no,),
     ):
         dollars += Decimal((ceiling or 0) if cost is None else cost)
         used += tokens if cost is not None or (status == "answered" and tokens) else at_most
         most += at_most
-    return (None if job.ceiling is None else dollars), used, most
+        chunks += questions if status == "answered" and job.stage == "extract" else 0
+    return JobSpent(None if job.ceiling is None else dollars, used, most, chunks)
+
+
+def persona_of(db: sqlite3.Connection, job: Job) -> str | None:
+    """Who the job was made for; None where none of its lines is left."""
+    row = db.execute("SELECT persona FROM call WHERE job = ? LIMIT 1", (job.no,)).fetchone()
+    return row[0] if row else None
 
 
 def tried_before(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, str]:

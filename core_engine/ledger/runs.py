@@ -46,7 +46,8 @@ def start(db: sqlite3.Connection, identity: str, command: str, started_at: float
 
 def finish(db: sqlite3.Connection, identity: str, ended_at: float, status: str, exit_code: int, report: bytes) -> None:
     db.execute(
-        "UPDATE run SET ended_at = ?, status = ?, exit_code = ?, report = ? WHERE id = ?",
+        "UPDATE run SET ended_at = ?1, status = ?2, exit_code = ?3, report = ?4, "
+        "reuse_saved = json_extract(?4, '$.cost_usd.saved_by_reuse') WHERE id = ?5",
         (ended_at, status, exit_code, report.decode(), identity),
     )
 

@@ -154,8 +154,17 @@ def m009_resolution(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE merge_edge_before")
 
 
+TALLIED = (
+    "calls", "answered", "retried", "reasked", "chunks", "asked", "prompt", "cached", "completion", "reasoning", "cost",
+    "answered_cost", "counted_cost", "counted_tokens", "saved", "unpriced", "unknown", "busy_us", "longest_us", "wait_us",
+)  # fmt: skip
+"""The sums of the tally (core_engine/ledger/tally.py): money in trillionths of a dollar, times in microseconds."""
+
+
 def m010_who_pays(db: sqlite3.Connection) -> None:
-    """Who calls are for. `tags` is a JSON object with sorted keys. A call's persona may differ from its run's."""
+    """Who calls are for, and what they came to. `tags` is a JSON object with sorted keys; a call's persona may differ
+    from its run's. `call.tallied`: 0 not in the tally yet, 1 in it, 2 rolled up and kept for its reply.
+    """
     db.execute("ALTER TABLE run ADD COLUMN persona TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE run ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'")
     db.execute("ALTER TABLE call ADD COLUMN persona TEXT NOT NULL DEFAULT ''")
@@ -163,6 +172,18 @@ def m010_who_pays(db: sqlite3.Connection) -> None:
     db.execute(
         "UPDATE call SET persona = r.persona FROM run r WHERE r.id = call.run "
         "AND call.run IN (SELECT id FROM run WHERE persona != '')"
+    )
+    db.execute("ALTER TABLE run ADD COLUMN reuse_saved TEXT")  # US dollars
+    db.execute(
+        "UPDATE run SET reuse_saved = json_extract(report, '$.cost_usd.saved_by_reuse') WHERE report IS NOT NULL"
+    )
+    db.execute("ALTER TABLE call ADD COLUMN tallied INTEGER NOT NULL DEFAULT 0")
+    db.execute("CREATE INDEX call_tallied ON call (tallied, started_at)")
+    sums = ", ".join(f"{name} INTEGER NOT NULL" for name in TALLIED)
+    db.execute(
+        "CREATE TABLE tally (run TEXT NOT NULL, slot INTEGER NOT NULL, persona TEXT NOT NULL, stage TEXT NOT NULL, "
+        f"endpoint TEXT NOT NULL, model TEXT NOT NULL, {sums}, errors TEXT NOT NULL, durations TEXT NOT NULL, "
+        "waits TEXT NOT NULL, PRIMARY KEY (run, slot, persona, stage, endpoint, model)) WITHOUT ROWID"
     )
 
 

@@ -317,10 +317,13 @@ class Asker:
         office = self._office
         office.ledger.look_for_room()
         ceiling, most = self._ceiling(need.at_most), need.at_most.total
+        chunks = len(question.numbers) if self._stage == "extract" else 0
+        persona = office.payer.persona_of(self._stage)
         async with office.stop.waiting():
-            await office.purse.reserve(ceiling, most, smallest=len(question.numbers) == 1)
+            await office.purse.reserve(ceiling, most, chunks, persona=persona, smallest=len(question.numbers) == 1)
         spent: Decimal | None = Decimal(0)
         used: int | None = 0
+        done = 0
         try:
             async with contextlib.AsyncExitStack() as place:
                 call, reservation = await self._cleared(place, question, attempt, ceiling, need)
@@ -332,7 +335,7 @@ class Asker:
                     self._charge.replied(reply.headers, need.size)
                     charged = call.usage.total or None
                     settled = self._charge.to_settle(charged)
-                    spent, used = call.cost, charged
+                    spent, used, done = call.cost, charged, chunks
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
                     used = charged or (None if error.status is None else 0)
@@ -350,7 +353,7 @@ class Asker:
             # The next request need not wait until the disk has this one's reply.
             await store(call, reply)
         finally:
-            office.purse.settle(ceiling, spent, most, used)
+            office.purse.settle(ceiling, spent, most, used, chunks, done, persona=persona)
         office.limiter.observe(self._lane, reply.headers, reservation)
         office.progress.last_commit_at = time.time()
         self.answered += 1
