@@ -32,6 +32,7 @@ _LAST_TRY_S = 1.0  # at exit, for a service that did not answer before
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _LONGEST_PAUSE_S = 60.0
 _PASSING = frozenset({408, 425, 429})
+_REFUSALS = frozenset({401, 402, 403, 404, 405, 407, 410})  # whatever one sends; 400, 413, 422 are about these records
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ class _Desk:
     room: int
     state: State
     waiting: deque[Record] = field(default_factory=deque)
-    bytes: int = 0
+    flying: int = 0  # records of the request that is under way
+    bytes: int = 0  # of content, in both
     awake: asyncio.Event | None = None
     refused: bool = False
     silent: bool = False  # it did not answer the last time
@@ -113,6 +115,11 @@ class Couriers:
     def states(self) -> list[State]:
         return [desk.state for desk in self._desks]
 
+    @property
+    def held(self) -> int:
+        """Records that wait or are under way, for all services together."""
+        return sum(len(desk.waiting) + desk.flying for desk in self._desks)
+
     def tell(self, record: Record) -> None:
         """Hand a record to each service that wants it. Never waits, never raises."""
         size = weight(record)
@@ -123,7 +130,7 @@ class Couriers:
                 if desk.refused or self._closing.is_set():
                     desk.state.dropped += 1
                     continue
-                if len(desk.waiting) >= desk.room or desk.bytes + size > _MOST_BYTES:
+                if len(desk.waiting) + desk.flying >= desk.room or desk.bytes + size > _MOST_BYTES:
                     desk.state.dropped += 1
                     full = True
                 else:
@@ -148,7 +155,7 @@ class Couriers:
         self._thread.join(self._at_exit_s)
         with self._lock:
             for desk in self._desks:
-                if desk.waiting:
+                if desk.waiting or desk.flying:
                     self._drop_all(desk)
                     self._trouble(desk, desk.state.trouble or "did not take all of them in time", locked=True)
         return self.states
@@ -185,7 +192,10 @@ class Couriers:
         for desk, task in zip(self._desks, self._tasks, strict=True):
             if desk.awake:
                 desk.awake.set()
-            asyncio.get_running_loop().call_later(max(self._give_up_at - time.monotonic(), 0.0), task.cancel)
+            left = self._give_up_at - time.monotonic()
+            asyncio.get_running_loop().call_later(
+                max(min(left, _LAST_TRY_S) if desk.silent else left, 0.0), task.cancel
+            )
 
     async def _deliver(self, desk: _Desk, client: httpx2.AsyncClient) -> None:
         """Send whatever comes, until the run closes and nothing is left, or the service refuses."""
@@ -196,25 +206,26 @@ class Couriers:
                 await self._rest(desk, desk.service.every_s)
             if not desk.waiting:
                 continue
-            records = self._take(desk)
-            said = await self._send(desk, client, records)
-            if said is None:
+            pause = await self._send(desk, client)
+            if pause is None:
                 desk.failures = 0
                 continue
-            with self._lock:
-                desk.waiting.extendleft(reversed(records))
-                desk.bytes += sum(map(weight, records))
             if self._closing.is_set():
                 return
-            pause = _PAUSES_S[min(desk.failures, len(_PAUSES_S) - 1)]
+            pause = max(pause, _PAUSES_S[min(desk.failures, len(_PAUSES_S) - 1)])
             desk.failures += 1
-            await self._rest(desk, max(pause, said), come_what_may=True)
+            await self._rest(desk, pause, come_what_may=True)
 
     def _take(self, desk: _Desk) -> list[Record]:
         with self._lock:
             records = [desk.waiting.popleft() for _ in range(min(desk.service.most, len(desk.waiting)))]
-            desk.bytes -= sum(map(weight, records))
+            desk.flying = len(records)
         return records
+
+    def _put_back(self, desk: _Desk, records: Sequence[Record]) -> None:
+        with self._lock:
+            desk.waiting.extendleft(reversed(records))
+            desk.flying = 0
 
     async def _rest(self, desk: _Desk, seconds: float, *, come_what_may: bool = False) -> None:
         """Until enough has come to be sent, or the time is over; not at all when the run is closing."""
@@ -227,19 +238,24 @@ class Couriers:
                     if not come_what_may:
                         return
 
-    async def _send(self, desk: _Desk, client: httpx2.AsyncClient, records: list[Record]) -> float | None:
-        """None when the records are done with, sent or dropped; else so many seconds, at least, until the next try."""
-        requests = desk.service.requests(records)
-        for done, request in enumerate(requests):
-            said = await self._post(desk, client, request)
-            if said is not None:
-                if not done:
-                    return said
-                # Some of them have arrived: to send all again would count them twice.
-                with self._lock:
-                    desk.state.dropped += sum(left.records for left in requests[done:])
-                return None
+    async def _send(self, desk: _Desk, client: httpx2.AsyncClient) -> float | None:
+        """Send some. None when they are done with; else they wait again, for so many seconds at least."""
+        records = self._take(desk)
+        for request in desk.service.requests(records):
+            pause = await self._post(desk, client, request)
+            if pause is not None:
+                self._put_back(desk, records)
+                return pause
+            if desk.refused:
+                break
+            self._settle(desk, records[: request.records])
+            del records[: request.records]
         return None
+
+    def _settle(self, desk: _Desk, records: Sequence[Record]) -> None:
+        with self._lock:
+            desk.flying -= len(records)
+            desk.bytes -= sum(map(weight, records))
 
     async def _post(self, desk: _Desk, client: httpx2.AsyncClient, request: Request) -> float | None:
         limit = _REQUEST_S
@@ -252,47 +268,49 @@ class Couriers:
             desk.silent = True
             return self._failed(desk, f"does not answer within {limit:g} s")
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
-            self._refuse(desk, request, "is no address")
+            self._refuse(desk, "is no address")
             return None
         except (httpx2.HTTPError, OSError) as error:
             return self._failed(desk, _kind(error))
         except Exception as error:  # noqa: BLE001  a header that can't be sent, say
-            self._refuse(desk, request, _kind(error))
+            self._refuse(desk, _kind(error))
             return None
         desk.silent = False
         status = reply.status_code
         if status in _PASSING or status >= 500:
             return self._failed(desk, f"answers {status}", _retry_after(reply.headers.get("retry-after")))
-        if status >= 300 and status != 409:  # 409: it has them already
-            self._refuse(desk, request, f"answers {status}")
+        if 300 <= status < 400 or status in _REFUSALS:
+            self._refuse(desk, f"answers {status}")
             return None
-        lost = 0 if status == 409 else desk.service.lost(status, reply.content)
+        lost: int | None = request.records if status != 409 else 0  # 409: it has them already
+        if status < 300:
+            lost = desk.service.lost(status, reply.content)
         if lost is None:
-            self._refuse(desk, request, "answers with something else than this service would (a web page?)")
+            self._refuse(desk, "answers with something else than this service would (a web page?)")
             return None
         with self._lock:
             desk.state.sent += max(request.records - lost, 0)
             desk.state.dropped += lost
         if lost:
-            self._trouble(desk, f"did not take {lost} of {request.records} records")
+            self._trouble(desk, f"answers {status}, and does not take {lost} of {request.records} records")
         return None
 
     def _failed(self, desk: _Desk, why: str, pause: float = 0.0) -> float:
         self._trouble(desk, why)
         return pause
 
-    def _refuse(self, desk: _Desk, request: Request, why: str) -> None:
+    def _refuse(self, desk: _Desk, why: str) -> None:
         """To try again would not help: nothing more is sent."""
         with self._lock:
             desk.refused = True
-            desk.state.dropped += request.records
             self._drop_all(desk)
         self._trouble(desk, f"{why} ({desk.service.hint})" if desk.service.hint else why)
 
     def _drop_all(self, desk: _Desk) -> None:
-        desk.state.dropped += len(desk.waiting)
+        """Also what is under way: nobody will know whether it arrived."""
+        desk.state.dropped += len(desk.waiting) + desk.flying
         desk.waiting.clear()
-        desk.bytes = 0
+        desk.flying = desk.bytes = 0
 
     def _trouble(self, desk: _Desk, why: str, *, locked: bool = False) -> None:
         """Said once; whatever comes later is of the same kind, or counted all the same."""

@@ -34,6 +34,8 @@ _SERVICES: dict[tuple[str, str], tuple[str, Callable[[Request], list[dict[str, A
 _MANNERS = {
     "401": Reply(401, b'{"detail":"Invalid token"}'),
     "403": Reply(403, b'{"detail":"Forbidden"}'),
+    "422": Reply(422, b'{"detail":"no"}'),
+    "good": Reply(200, b"{}"),
     "429": Reply(429, b"{}", headers=(("retry-after", "1"),)),
     "500": Reply(500, b"oh no"),
     "html": Reply(200, _HTML, "text/html"),
