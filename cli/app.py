@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("cli.reports", "Show what a run did and what it cost."),
     "runs": ("cli.reports", "List the runs of a workspace."),
     "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),
+    "logs": ("cli.look_back", "Show what a run logged, and what a model was asked and answered."),
+    "usage": ("cli.usage", "Sum up tokens and money: by day, month, model, persona, tag; quotas."),
     "search": ("cli.search", "Find chunks and entities by words."),
     "entities": ("cli.entities", "Look at who is who, and correct it."),
     "export": ("cli.export", "Write the whole graph to files for other tools."),

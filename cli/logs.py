@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,17 +19,29 @@ _FIELDS = (
     "batch_id",
     "call_id",
     "chunk_ids",
-    "path",
-    "status",
     "stage",
+    "status",
+    "model",
+    "attempt",
+    "purpose",
+    "wait_s",
     "duration_s",
     "tokens",
+    "cost_usd",
     "error_kind",
+    "http_status",
+    "request_id",
+    "path",
+    "event",
+    "fields",
 )
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: ts, level, logger, msg, run_id, and what the record carries of our fields."""
+    """One JSON object a line: ts, level, logger, msg, run_id, and what the record carries of our fields.
+
+    docs/observability.md describes them.
+    """
 
     def __init__(self, run: str, secrets: Iterable[str]) -> None:
         super().__init__()
@@ -55,6 +67,8 @@ class JsonLines(logging.Formatter):
             return value
         if isinstance(value, list | tuple):
             return [self._fit(item) for item in value]
+        if isinstance(value, Mapping):
+            return {str(name): self._fit(item) for name, item in value.items()}
         return _without(str(value).encode("utf-8", "backslashreplace").decode(), self._secrets)
 
 

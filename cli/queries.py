@@ -73,6 +73,7 @@ async def _ask(settings: Settings, ledger: Ledger, spec: int, question: int, wor
         progress=Progress(),
         slots=asyncio.Semaphore(1),
         retries=settings.retries,
+        payer=settings.payer,
     )
     endpoint = endpoint_of(settings, "embed")
     client = Client(endpoint, Capabilities())

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cli.limits import limits_of
 from core_engine.errors import SettingsError
 from core_engine.keys import Spec
 from core_engine.kg.deriving import AnswerDeriver
@@ -34,14 +36,17 @@ from core_engine.settings import Settings
 from core_engine.stopping import Stop
 from core_engine.types import Usage
 from metrics.account import Account
+from metrics.alerts import in_words
 from metrics.budget import RunBudget
-from metrics.caps import Caps, caps_of
+from metrics.caps import Caps
 from metrics.estimate import Forecast, Forecasts, Limits, Tallied, Tally
 from metrics.prices import AsBatch, Prices
 
 if TYPE_CHECKING:
     from core_engine.llm.asker import Asker, Office
     from core_engine.llm.client import Capabilities, Client, Endpoint
+
+log = logging.getLogger("kg.alerts")
 
 # The sizes of vectors that are known before the first reply.
 KNOWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
@@ -260,7 +265,9 @@ def wire(
         from core_engine.llm.purse import Purse
 
         resolve = resolve_spec(settings) if settings.resolve_used == "model" else None
-        budget = budget_of(settings, prices, run, extract_spec, embed_spec, resolve)
+        budget = budget_of(
+            settings, prices, run, extract_spec, embed_spec, resolve, warned=partial(say_of_a_quota, observers)
+        )
         office = Office(
             ledger=ledger,
             run=run,
@@ -273,6 +280,8 @@ def wire(
             max_concurrent=settings.max_concurrent,
             stop=stop,
             retries=settings.retries,
+            payer=settings.payer,
+            trace_content=settings.trace_content,
         )
     extractor: Extractor = RulesExtractor(ledger)
     if office and extract_spec.kind == "extract":
@@ -345,12 +354,21 @@ def budget_of(
     extract: Spec | None,
     embed: Spec | None,
     resolve: Spec | None = None,
+    *,
+    warned: Callable[[str, dict[str, Any]], None] | None = None,
 ) -> RunBudget:
-    """What a run may spend, by all caps that hold for it. Close it when the run is over."""
-    caps = caps_of(settings.budget, settings.workspace, settings.persona, max_cost=settings.max_cost)
+    """What a run may spend, by all caps that hold for it. Close it when the run is over. `warned` hears of quotas."""
+    caps = limits_of(settings, settings.workspace, settings.payer.personas)
     _check_prices(caps, prices, settings, extract, embed, resolve)
     account = Account(Path(settings.home), settings.workspace, settings.persona, run)
-    return RunBudget(caps=caps, account=account)
+    return RunBudget(caps=caps, account=account, persona=settings.persona or "", warned=warned)
+
+
+def say_of_a_quota(observers: Sequence[Observer], name: str, said: dict[str, Any]) -> None:
+    """Log it, and tell the observers."""
+    log.warning("%s", in_words(name, said))
+    for observer in observers:
+        observer.event(name, said)
 
 
 def _batch_run(
@@ -401,6 +419,7 @@ def _batch_run(
             wait=collect,
             poll_s=settings.batch_poll,
             retries=settings.retries,
+            payer=office.payer,
         )
     )
 

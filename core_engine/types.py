@@ -196,6 +196,11 @@ class LLMCall:
     """One request to a model, as the ledger and every observer see it. Durations in seconds, `cost` in US dollars.
 
     `cost` of None means unpriced: the price list does not know the model. It never means free.
+    `persona` is who the call is for ('' for nobody in particular), `tags` are those of its run. `prompt_hash` is of all
+    that is asked besides the chunks. `temperature` of 1 is the model's own, where it takes no other. `max_output` is the
+    ceiling of the reply in tokens (0: none is asked for), `requests_left` and `tokens_left` what the provider says is
+    left of this minute (-1: it doesn't), `http_status` 0 where no answer came.
+    `asked`, `replied` and `speakers` are empty unless the user wants content in traces.
     """
 
     id: str
@@ -216,6 +221,44 @@ class LLMCall:
     finish_reason: str = ""
     request_id: str = ""
     batch_id: str = ""
+    persona: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    workspace: str = ""
+    purpose: str = "first"  # first | again (a network retry) | reask (after a bad reply)
+    provider: str = ""
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    temperature: float = 0.0
+    max_output: int = 0
+    requests_left: int = -1
+    tokens_left: int = -1
+    http_status: int = 0
+    chunks: tuple[str, ...] = ()
+    asked: str = field(default="", repr=False)
+    replied: str = field(default="", repr=False)
+    speakers: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.usage.total / self.duration_s if self.duration_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who a run's calls are for: a persona ('' for none), other ones in some stages, and the tags that all of them bear."""
+
+    persona: str = ""
+    stages: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    workspace: str = ""
+
+    @property
+    def personas(self) -> tuple[str, ...]:
+        """All of them, the run's own first."""
+        return tuple(dict.fromkeys((self.persona, *self.stages.values())))
+
+    def persona_of(self, stage: str) -> str:
+        return self.stages.get(stage, self.persona)
 
 
 # --- how well the words bear out what is said of them ---------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from core_engine.ledger import batches, documents, overview, pairs, questions
+from core_engine.ledger import batches, documents, overview, pairs, questions, tally
 from core_engine.ledger.resolution import merged_by_reason, names_merged
 from core_engine.ledger.values import DEAD
 from core_engine.limits.history import History
@@ -299,16 +299,13 @@ def _batch(db: sqlite3.Connection, run: str, calls: Sequence[_Call]) -> dict[str
 
 def _cost_a_question(db: sqlite3.Connection) -> Decimal:
     """What the answers to one chunk cost on average in this workspace: the worth of one that is reused."""
-    total = Decimal(0)
-    for stage in ("extract", "embed"):
-        rows = db.execute(
-            "SELECT total(CAST(cost AS REAL)), total(json_array_length(questions)) FROM call "
-            "WHERE stage = ? AND status = 'answered' AND cost IS NOT NULL",
-            (stage,),
-        ).fetchone()
-        if rows[1]:
-            total += Decimal(str(rows[0])) / Decimal(int(rows[1]))
-    return total
+    cost: dict[str, int] = {}
+    asked: dict[str, int] = {}
+    for key, sums in tally.read(db, waits=False):
+        cost[key.stage] = cost.get(key.stage, 0) + sums.answered_cost
+        asked[key.stage] = asked.get(key.stage, 0) + sums.asked
+    stages = (stage for stage in ("extract", "embed") if asked.get(stage))
+    return sum((tally.dollars(cost[stage]) / asked[stage] for stage in stages), Decimal(0))
 
 
 def _saved_by_batch(calls: Sequence[_Call], pricer: Pricer) -> Decimal:

@@ -27,10 +27,11 @@ from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import most_tokens
 from core_engine.llm.batch_api import MOST_BYTES, MOST_INPUTS, MOST_REQUESTS, BatchApi, request_line
 from core_engine.llm.client import Client
+from core_engine.llm.providers import provider_of
 from core_engine.llm.tokens import CompletionModel, TokenCounter, estimate_tokens
 from core_engine.pipeline import Batches
 from core_engine.ports import Budget, Pricer
-from core_engine.types import Batch, BatchItem, LLMCall, Usage
+from core_engine.types import Batch, BatchItem, LLMCall, Payer, Usage
 
 _TEXTS_A_REQUEST = 100  # one bad text costs the answers of its request
 _TOKENS_A_REQUEST = 100_000
@@ -99,6 +100,11 @@ class Draft:
     tokens_at_most: int = 0
     ceiling: Decimal | None = Decimal(0)
 
+    @property
+    def chunks(self) -> int:
+        """That are to be extracted."""
+        return sum(len(line.questions) for line in self.lines) if self.stage.name == "extract" else 0
+
     def takes(self, request: _Request, size: int) -> bool:
         most = self.stage.most_tokens
         return not self.lines or (
@@ -140,6 +146,7 @@ class Composer:
         budget: Budget,
         pricer: Pricer,
         folder: Path,
+        payer: Payer | None = None,
     ) -> None:
         self._ledger = ledger
         self._run = run
@@ -148,6 +155,7 @@ class Composer:
         self._prompt = prompt
         self._budget = budget
         self._pricer = pricer
+        self._payer = payer or Payer()
         self._folder = folder
         self._open: dict[str, Draft] = {}
         self._full: deque[Draft] = deque()
@@ -186,7 +194,8 @@ class Composer:
         """Throw away what was not handed out; its questions are the run's still."""
         for draft in (*self._open.values(), *self._full):
             draft.discard()
-            self._budget.settle(draft.ceiling, Decimal(0), draft.tokens_at_most, 0)
+            persona = self._payer.persona_of(draft.stage.name)
+            self._budget.settle(draft.ceiling, Decimal(0), draft.tokens_at_most, 0, draft.chunks, 0, persona=persona)
         self._open.clear()
         self._full.clear()
 
@@ -277,7 +286,9 @@ class Composer:
     def _add(self, request: _Request) -> None:
         stage = request.stage
         ceiling = self._pricer.price(stage.client.endpoint.model, request.at_most, stage.name, "batch")
-        if self.held or not self._budget.reserve(ceiling, request.at_most.total):
+        chunks = len(request.numbers) if stage.name == "extract" else 0
+        persona = self._payer.persona_of(stage.name)
+        if self.held or not self._budget.reserve(ceiling, request.at_most.total, chunks, persona=persona):
             self.held.append(request)
             return
         call = LLMCall(
@@ -291,6 +302,12 @@ class Composer:
             status="batched",
             started_at=time.time(),
             batch_id=request.batch,
+            persona=persona,
+            tags=self._payer.tags,
+            purpose=request.purpose,
+            provider=provider_of(stage.client.endpoint.label),
+            temperature=stage.client.temperature,
+            max_output=request.at_most.completion,
         )
         line = request_line(call.id, stage.name, request.body)
         draft = self._open.get(stage.name)

@@ -56,6 +56,12 @@ def spec_no(db: sqlite3.Connection, spec: Spec, name: str = "") -> int:
     return number
 
 
+def prompt_of(db: sqlite3.Connection, spec: int) -> tuple[str, str]:
+    """The version of a spec's prompt ('' where it has none), and the beginning of the hash of all that it asks."""
+    row = db.execute("SELECT json_extract(description, '$.prompt'), hash FROM spec WHERE no = ?", (spec,)).fetchone()
+    return (str(row[0] or ""), bytes(row[1]).hex()[:12]) if row else ("", "")
+
+
 def claim(
     db: sqlite3.Connection,
     run: str,
