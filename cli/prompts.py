@@ -22,6 +22,8 @@ from core_engine.ledger.looking import looking
 from core_engine.settings import Settings
 
 app = typer.Typer(add_completion=False)
+_SHORTEST = 4  # digits of a hash
+
 group = typer.Typer(add_completion=False, no_args_is_help=True)
 app.add_typer(group, name="prompts", help="Show and compare the prompts that models were asked with.")
 
@@ -37,6 +39,7 @@ class _Prompt:
     calls: int
     chunks: int
     text: str
+    asked: Sequence[str] = ()
 
 
 @group.command("list")
@@ -104,7 +107,7 @@ def _all(settings: Settings) -> list[_Prompt]:
 
 def _used(db: sqlite3.Connection) -> list[_Prompt]:
     return [
-        _Prompt(one.name, one.hash, "this workspace", one.models, one.calls, one.chunks, one.text)
+        _Prompt(one.name, one.hash, "this workspace", one.models, one.calls, one.chunks, one.text, one.asked)
         for one in prompts.used(db)
     ]
 
@@ -116,6 +119,7 @@ def _found(settings: Settings, name: str) -> _Prompt:
         return _Prompt(prompt.name, prompt.hash, "file", (), 0, 0, prompt.system)
     known = _all(settings)
     for one in known:
-        if name in {one.name, one.hash} or (len(name) >= 4 and one.hash.startswith(name)):
+        hashes = (one.hash, *one.asked)  # traces and logs have the latter
+        if name == one.name or (len(name) >= _SHORTEST and any(each.startswith(name) for each in hashes)):
             return one
     raise SettingsError(f"there is no prompt {name!r}: `kg prompts list` names those that are known, or name a file")

@@ -584,7 +584,7 @@ def _asker(
     # Two stages of one model share what is learnt of its server.
     client = next((known for known in clients if known.endpoint == endpoint), None)
     if client is None:
-        client = Client(endpoint, _capabilities(office.ledger, endpoint))
+        client = Client(endpoint, capabilities_of(office.ledger, endpoint))
         client.cache_keys = settings.max_concurrent  # a worker sends about as many requests a minute as a key should
         clients.append(client)
     room = completions.get(stage)
@@ -595,7 +595,8 @@ def _asker(
     return Asker(office, stage, client, spec, TokenCounter(endpoint.model), room)
 
 
-def _capabilities(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
+def capabilities_of(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
+    """What its server is known to take."""
     from core_engine.llm.client import Capabilities
 
     with ledger.reading() as db:
@@ -606,11 +607,13 @@ def _capabilities(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
 def remember_capabilities(parts: Parts) -> None:
     """Keep what the servers turned out to take, so that the next run needn't be refused again."""
     for client in parts.clients:
-        parts.ledger.write(_save, _capability_key(client.endpoint), client.capabilities.to_json())
+        parts.ledger.write(remember, client)
 
 
-def _save(db: sqlite3.Connection, key: str, value: str) -> None:
-    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+def remember(db: sqlite3.Connection, client: Client) -> None:
+    """The same, of one client."""
+    row = _capability_key(client.endpoint), client.capabilities.to_json()
+    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", row)
 
 
 def _capability_key(endpoint: Endpoint) -> str:

@@ -13,12 +13,16 @@ from core_engine.identity import short_hash
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A prompt and what came of it here. `version`: what questions are known by; `chunks`: whose current answer is its."""
+    """A prompt and what came of it here. `version`: what questions are known by; `chunks`: whose current answer is its.
+
+    `asked`: beginnings of the hashes by which traces and logs know it, each of prompt, model and settings together.
+    """
 
     version: str
     name: str
     hash: str
     models: Sequence[str]
+    asked: Sequence[str]
     calls: int
     chunks: int
     text: str
@@ -38,12 +42,16 @@ def used(db: sqlite3.Connection) -> list[Used]:
     rows = db.execute(
         "SELECT coalesce(json_extract(s.description, '$.prompt'), ''), p.name, p.hash, "
         "json_group_array(DISTINCT json_extract(s.description, '$.model')), "
+        "json_group_array(DISTINCT lower(substr(hex(s.hash), 1, 12))), "
         "(SELECT count(*) FROM call k WHERE k.spec IN (SELECT spec FROM prompt o WHERE o.hash = p.hash)), "
         "(SELECT count(*) FROM question q CROSS JOIN chunk c ON c.extract = q.no "
         " WHERE q.spec IN (SELECT spec FROM prompt o WHERE o.hash = p.hash)), p.text "
         "FROM prompt p JOIN spec s ON s.no = p.spec GROUP BY p.hash ORDER BY max(p.spec) DESC"
     )
-    return [Used(version, name, hash_, _texts(models), *rest) for version, name, hash_, models, *rest in rows]
+    return [
+        Used(version, name, hash_, _texts(models), _texts(asked), *rest)
+        for version, name, hash_, models, asked, *rest in rows
+    ]
 
 
 def _texts(array: str) -> list[str]:

@@ -210,6 +210,8 @@ def test_what_was_used_is_kept_word_for_word_with_its_answers(served) -> None:
     assert listed["mine"]["hash"] == report["prompt"]["hash"]
     assert kg("prompts", "show", "mine").out.endswith("Be brief.\n")
     assert kg("prompts", "show", listed["mine"]["hash"][:6]).out == kg("prompts", "show", "mine").out
+    traced = kg.ledger().execute("SELECT lower(hex(hash)) FROM spec WHERE kind = 'extract'").fetchone()[0]
+    assert kg("prompts", "show", traced[:12]).out == kg("prompts", "show", "mine").out
     diff = kg("prompts", "diff", "extract.v2", "mine").out
     assert [line for line in diff.splitlines() if line[0] == "+" and line[1] != "+"] == ["+Be brief."]
     assert kg("prompts", "diff", "mine", "mine").out == "no difference\n"
