@@ -120,9 +120,8 @@ def _client(settings: Settings, ledger: Ledger, stage: str) -> Client:
 TRIAL = "doctor"
 """Under this name stands the call by which a model is tried; it belongs to no run."""
 
-_SENTENCE = Chunk(
-    "", "", 0, (ChunkTurn("Ann Lee", *["I work at Acme, and Bob Marsh leads the Falcon project."] * 2, 0),)
-)
+_WORDS = "I work at Acme, and Bob Marsh leads the Falcon project."
+_SENTENCE = Chunk("", "", 0, (ChunkTurn("Ann Lee", _WORDS, _WORDS, 0),))
 
 
 @dataclass(frozen=True, slots=True)
