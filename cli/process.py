@@ -252,7 +252,7 @@ def _run(
         _ask_consent(settings, ledger)
         _make_room("--output-dir", folder)
         _make_room("--log-file", log_file.parent, log_file)
-        handler = to_file(log_file, run, settings.secrets)
+        handler = to_file(log_file, run, settings.secrets, daily=bool(settings.log_file))
         try:
             if prepare:
                 plan = prepare(ledger, plan)
