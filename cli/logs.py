@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from cli.daily import Daily
+from cli.log_files import Daily, LogFile
 from core_engine.loggers import OURS
 
 _FIELDS = (
@@ -117,10 +117,10 @@ def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, s
 
 
 def to_file(path: Path, run: str, secrets: Iterable[str], *, daily: bool = False) -> logging.Handler:
-    """Send our log to a file of 0600 as well; remove the handler when the run is over. `daily`: see daily.py."""
+    """Send our log to a file of 0600 as well; remove the handler when the run is over. `daily`: see log_files.py."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-    handler = Daily(path) if daily else logging.FileHandler(path, encoding="utf-8")
+    handler = Daily(path) if daily else LogFile(path, encoding="utf-8")
     handler.setFormatter(JsonLines(run, secrets))
     handler.setLevel(logging.DEBUG)
     for name in OURS:

@@ -1,4 +1,4 @@
-"""A log file that is turned over daily and kept for thirty days, also where several processes write into it."""
+"""Log files: one whose disk may be full, and one that is turned over daily, also where several processes write into it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime as dt
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,28 @@ def _today() -> dt.date:
     return dt.datetime.now().astimezone().date()
 
 
-class Daily(logging.FileHandler):
+class LogFile(logging.FileHandler):
+    """A file that can't be written any more (a full disk) is said once, and neither ends a run nor fills stderr."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            print(
+                f"{self.baseFilename} can't be written: {error.strerror}: lines are missing from now on",
+                file=sys.stderr,
+            )
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+class Daily(LogFile):
     """Writes to `path`; what was written on an earlier day becomes `path.YYYY-MM-DD`, and goes after thirty days.
 
     Who finds that another process has turned the file over goes on in the new one. Nothing is ever written over.

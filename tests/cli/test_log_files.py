@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from cli.daily import Daily
+from cli.log_files import Daily
 from tests.kg import Kg, write_meetings
 
 TODAY = dt.datetime.now().astimezone().date()
