@@ -28,9 +28,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 
-__all__ = ["Call", "call", "calls"]
+__all__ = ["Call", "Options", "call", "calls"]
 
 _log = logging.getLogger("kg_batch.observe")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -107,69 +107,53 @@ class Call:
         self._fields["request_id"] = str(_get(reply, "_request_id", "id") or "")
 
 
-def call(
-    name: str,
-    *,
-    model: str,
-    endpoint: str = "",
-    persona: str | None = None,
-    workspace: str | None = None,
-    home: str | os.PathLike[str] | None = None,
-    prompt_version: str = "",
-) -> Call:
-    """A call to be entered with `with` or `async with`. `name` says what it is for: the stage in `kg usage --by stage`.
+class Options(TypedDict, total=False):
+    """What may be said of a call besides its name and model.
 
     `endpoint` is the server's base URL; without it, OPENAI_BASE_URL or OpenAI's own. `workspace`, `persona` and `home`
     are those of kg's options; without them KG_WORKSPACE, KG_PERSONA and KG_HOME count, and then kg's defaults.
     """
+
+    endpoint: str
+    persona: str
+    workspace: str
+    home: str | os.PathLike[str]
+    prompt_version: str
+
+
+def call(name: str, *, model: str, **options: Unpack[Options]) -> Call:
+    """A call to be entered with `with` or `async with`. `name` says what it is for: the stage in `kg usage --by stage`."""
+    environ = os.environ
     fields = {
         "v": _VERSION,
         "id": uuid.uuid4().hex,
         "name": _checked(name, "name"),
         "model": str(model),
-        "endpoint": endpoint or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1",
-        "persona": persona if persona is not None else os.environ.get("KG_PERSONA", ""),
-        "prompt_version": prompt_version,
+        "endpoint": options.get("endpoint") or environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1",
+        "persona": options.get("persona") or environ.get("KG_PERSONA") or "",
+        "prompt_version": options.get("prompt_version") or "",
         "status": "answered",
     }
-    where = Path(home or os.environ.get("KG_HOME") or ".kg")
-    return Call(
-        fields, where / _checked(workspace or os.environ.get("KG_WORKSPACE") or "default", "workspace") / "inbox"
-    )
+    home = Path(options.get("home") or environ.get("KG_HOME") or ".kg")
+    workspace = options.get("workspace") or environ.get("KG_WORKSPACE") or "default"
+    return Call(fields, home / _checked(workspace, "workspace") / "inbox")
 
 
-def calls(
-    name: str,
-    *,
-    model: str,
-    endpoint: str = "",
-    persona: str | None = None,
-    workspace: str | None = None,
-    home: str | os.PathLike[str] | None = None,
-    prompt_version: str = "",
-) -> Callable[[F], F]:
+def calls(name: str, *, model: str, **options: Unpack[Options]) -> Callable[[F], F]:
     """A decorator for a function, async or not, that makes one call and returns its reply. The same options."""
-    options: dict[str, Any] = {
-        "model": model,
-        "endpoint": endpoint,
-        "persona": persona,
-        "workspace": workspace,
-        "home": home,
-        "prompt_version": prompt_version,
-    }
-    call(name, **options)  # a name that can't be is said where it stands, not when it is first called
+    call(name, model=model, **options)  # a name that can't be is said where it stands, not when it is first called
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def plain(*args: Any, **kwargs: Any) -> Any:
-            with call(name, **options) as one:
+            with call(name, model=model, **options) as one:
                 reply = function(*args, **kwargs)
                 one.answered(reply)
             return reply
 
         @functools.wraps(function)
         async def waiting(*args: Any, **kwargs: Any) -> Any:
-            async with call(name, **options) as one:
+            async with call(name, model=model, **options) as one:
                 reply = await function(*args, **kwargs)
                 one.answered(reply)
             return reply

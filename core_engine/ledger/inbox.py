@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 
 from core_engine.keys import Spec
+from core_engine.ledger import calls
+from core_engine.ledger.calls import Sending
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import spec_no
 from core_engine.ports import Pricer
@@ -50,9 +52,7 @@ def take(ledger: Ledger, folder: Path, pricer: Pricer) -> Iterator[Sequence[LLMC
     for at in range(0, len(files), _AT_ONCE):
         group = files[at : at + _AT_ONCE]
         read = [(file, _read(file)) for file in group]
-        calls = [_priced(call, pricer) for _, call in read if call]
-        new = ledger.write(_insert, calls)
-        yield new
+        yield ledger.write(_insert, [_priced(call, pricer) for _, call in read if call])
         for file, call in read:
             if call:
                 file.unlink(missing_ok=True)
@@ -125,46 +125,18 @@ def _priced(call: LLMCall, pricer: Pricer) -> LLMCall:
     return replace(call, cost=pricer.price(call.model, call.usage, call.stage)) if call.usage.prompt else call
 
 
-def _insert(db: sqlite3.Connection, calls: Sequence[LLMCall]) -> list[LLMCall]:
+def _insert(db: sqlite3.Connection, found: Sequence[LLMCall]) -> list[LLMCall]:
     """Those that were not in the ledger yet."""
     new = []
-    for call in calls:
-        spec = prompt_spec(db, call.prompt_version) if call.prompt_version else 0
-        done = db.execute(
-            "INSERT OR IGNORE INTO call (id, run, batch, stage, endpoint, model, spec, questions, attempt, purpose, "
-            "started_at, wait_s, status, duration_s, prompt, cached, completion, reasoning, cost, error_kind, "
-            "model_answered, request_id, persona, provider) "
-            "VALUES (?, ?, '', ?, ?, ?, ?, '[]', 1, 'first', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                call.id,
-                call.run_id,
-                call.stage,
-                call.endpoint,
-                call.model,
-                spec,
-                call.started_at,
-                call.status,
-                call.duration_s,
-                call.usage.prompt,
-                call.usage.cached,
-                call.usage.completion,
-                call.usage.reasoning,
-                None if call.cost is None else str(call.cost),
-                call.error_kind,
-                call.model_answered,
-                call.request_id,
-                call.persona,
-                call.provider,
-            ),
-        )
-        if done.rowcount:
-            new.append(call)
+    for call in found:
+        if db.execute("SELECT 1 FROM call WHERE id = ?", (call.id,)).fetchone():
+            continue
+        # All that is known of what was asked is the prompt's version.
+        spec = spec_no(db, Spec("observe", {"prompt": call.prompt_version})) if call.prompt_version else 0
+        calls.begin(db, Sending(call, spec, (), "first", None))
+        calls.finish(db, call, reply=None)
+        new.append(call)
     return new
-
-
-def prompt_spec(db: sqlite3.Connection, version: str) -> int:
-    """The number of what such a call asks: all that is known of it is its prompt's version."""
-    return spec_no(db, Spec("observe", {"prompt": version}))
 
 
 def _put_aside(file: Path) -> None:
