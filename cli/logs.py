@@ -67,6 +67,10 @@ class JsonLines(logging.Formatter):
         if value is None or isinstance(value, int | float):
             return value
         if isinstance(value, list | tuple):
+            # Thousands of ids are looked through together: nothing is to be taken out of them.
+            text = "\n".join(map(str, value))
+            if text.isascii() and not any(secret in text for secret in self._secrets):
+                return [item if isinstance(item, str) else self._fit(item) for item in value]
             return [self._fit(item) for item in value]
         if isinstance(value, Mapping):
             return {str(name): self._fit(item) for name, item in value.items()}

@@ -231,6 +231,21 @@ def test_ledger_report_server_and_every_service_have_the_same_sums(night):
     assert langfuses(got["langfuse"]) == (tokens, truth.dollars)
 
 
+def test_lines_of_batch_jobs_have_the_same_sums_too(openai_server, collectors: Running, tmp_path: Path):
+    server = openai_server()
+    kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="sk-test", **collectors.env)
+    write_meetings(tmp_path / "t", 3, turns=40)
+    report = kg.process("t", "--batch-api", KG_BATCH_POLL="0.05")
+    truth, got = ledgers(kg, report["run_id"]), collectors.got()
+    assert report["batch"]["requests"] > 0
+    found = (reports(report), spans(got["otlp"]), langsmiths(got["langsmith"]), posthogs(got["posthog"]), usages(kg))
+    assert found == (truth,) * 5
+    assert truth.dollars == books(server).dollars
+    lines = [span["attributes"] for span in got["otlp"] if "kg.call_id" in span["attributes"]]
+    assert {said["gen_ai.provider.name"] for said in lines} == {"local"}
+    assert {said["kg.workspace"] for said in lines} == {"default"}
+
+
 def test_what_stands_above_the_calls_says_the_same_sums(night):
     _, report, _, got = night
     calls = report["calls"]["chat"] + report["calls"]["embedding"]
