@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collectors.fixture import Running
 from tests.kg import Kg, write_meetings
@@ -147,6 +148,42 @@ def posthogs(found: list[dict[str, Any]]) -> Sums:
     )
 
 
+def usages(kg: Kg) -> Sums:
+    said = json.loads(kg("usage", "--all", "--json").out)["total"]
+    tokens, cost = said["tokens"], said["cost_usd"]
+    return Sums(
+        calls=said["calls"],
+        failed=said["failed"],
+        prompt=tokens["prompt"],
+        cached=tokens["cached"],
+        completion=tokens["completion"],
+        reasoning=tokens["reasoning"],
+        dollars=round(Decimal(str(cost["paid"])), 8),
+        unpriced=said["unpriced_calls"],
+    )
+
+
+def prometheuses(kg: Kg) -> Sums:
+    series: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families((kg.folder / "kg.prom").read_text("utf-8")):
+        for sample in family.samples:
+            series.setdefault(sample.name, []).append((sample.labels, sample.value))
+
+    def total(name: str, **labels: str) -> float:
+        return sum(value for has, value in series[name] if labels.items() <= has.items())
+
+    return Sums(
+        calls=int(total("kg_calls_total")),
+        failed=int(total("kg_calls_total", status="failed")),
+        prompt=int(total("kg_tokens_total", type="prompt")),
+        cached=int(total("kg_tokens_total", type="cached")),
+        completion=int(total("kg_tokens_total", type="completion")),
+        reasoning=int(total("kg_tokens_total", type="reasoning")),
+        dollars=round(Decimal(str(total("kg_cost_usd_total"))), 8),
+        unpriced=int(total("kg_calls_unpriced_total")),
+    )
+
+
 @pytest.fixture
 def night(
     openai_server: Callable[..., Server], collectors: Running, tmp_path: Path
@@ -161,6 +198,7 @@ def night(
     kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="sk-test-canary", **collectors.env)
     write_meetings(tmp_path / "t", 6, turns=40)
     words = ("--embedding-model", _LOCAL, "--dimensions", 384, "--batch-size", 4, "--persona", "ann")
+    words = (*words, "--prom-textfile", "kg.prom")
     report = kg.process("t", *words)
     return kg, report, server, collectors.got()
 
@@ -181,6 +219,8 @@ def test_ledger_report_server_and_every_service_have_the_same_sums(night):
         "Langfuse": spans(got["langfuse"]),
         "LangSmith": langsmiths(got["langsmith"]),
         "PostHog": posthogs(got["posthog"]),
+        "usage": usages(kg),
+        "Prometheus": prometheuses(kg),
     }
     assert found == dict.fromkeys(found, truth)
     tokens = truth.prompt + truth.completion
