@@ -129,7 +129,7 @@ class Usage:
         runs: dict[str, dict[str, str]] = {}
         for run, persona, tags, at, saved in db.execute("SELECT id, persona, tags, started_at, reuse_saved FROM run"):
             runs[run] = orjson.loads(tags)
-            if saved:
+            if saved and float(saved):
                 self.reuse.append(Reused(workspace, persona, runs[run], at, Decimal(saved)))
         for key, sums in tally.read(db, pricer, waits=False):
             self.entries.append(Entry(workspace, key, runs.get(key.run, {}), sums))
