@@ -17,12 +17,11 @@ from cli import options, scrub, show
 from cli.keep import files_of
 from cli.logs import to_stderr
 from cli.mend import vector_size_of
-from cli.wiring import ontology_of
+from cli.wiring import deriver_of
 from cli.workspace import as_last_embedded, existing, settings_of
 from core_engine import forgetting
 from core_engine.errors import KGError, LedgerError, SettingsError
 from core_engine.forgetting import Erased, Named, Speaking
-from core_engine.kg.deriving import AnswerDeriver
 from core_engine.kg.extractor import parse_stored_replies
 from core_engine.kg.normalise import normal_form
 from core_engine.ledger import batches, forgotten, keeping, overview, questions, stores
@@ -135,7 +134,7 @@ def _forget(
         # Erased already, or on the way when it was stopped: the rest is done (again).
         done.erased.words |= {target, str(_absolute(target))}
     # Which names nobody says any more is known when all is derived; the stores follow both.
-    derive_all(ledger, AnswerDeriver(settings.workspace, ontology_of(settings)), _unhurried)
+    derive_all(ledger, deriver_of(settings), _unhurried)
     ledger.write(forgetting.erase_names)
     _follow(settings, ledger, done)
     if pattern := scrub.pattern_of(done.erased.words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -101,6 +102,27 @@ class _ToStderr(logging.StreamHandler[TextIO]):
         raise AttributeError
 
 
+class _ToFile(logging.FileHandler):
+    """A file that can't be written any more (a full disk) is said once, and neither ends a run nor fills stderr."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            print(
+                f"{self.baseFilename} can't be written: {error.strerror}: lines are missing from now on",
+                file=sys.stderr,
+            )
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, stream: TextIO | None = None) -> None:
     """Send our log to stderr. Other libraries' logs are only heard with `verbose`, from warnings on."""
     handler = logging.StreamHandler(stream) if stream else _ToStderr()
@@ -119,7 +141,7 @@ def to_file(path: Path, run: str, secrets: Iterable[str]) -> logging.Handler:
     """Send our log to a file of 0600 as well; remove the handler when the run is over."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _ToFile(path, encoding="utf-8")
     handler.setFormatter(JsonLines(run, secrets))
     handler.setLevel(logging.DEBUG)
     for name in OURS:

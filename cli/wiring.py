@@ -281,7 +281,7 @@ def wire(
             raise SettingsError("--batch-api needs a model to ask: give OPENAI_API_KEY or --base-url")
         pipeline = _batch_run(settings, plan, source, asked, office, clients, prompt, budget, collect=collect)
     if office and settings.resolve_used == "model":
-        pipeline = _then_resolve(settings, pipeline, office, ontology, clients)
+        pipeline = _then_resolve(settings, pipeline, office, clients)
     names = {
         "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
@@ -289,9 +289,7 @@ def wire(
     return Parts(ledger, pipeline, projector, limiter, prices, progress, clients, asked, names, forecast, budget)
 
 
-def _then_resolve(
-    settings: Settings, pipeline: Works, office: Office, ontology: Ontology, clients: list[Client]
-) -> Works:
+def _then_resolve(settings: Settings, pipeline: Works, office: Office, clients: list[Client]) -> Works:
     """The work with questions about names behind it."""
     from core_engine.kg.resolver.asking import PairAsker
     from core_engine.resolving import ThenResolve
@@ -299,9 +297,8 @@ def _then_resolve(
     spec = resolve_spec(settings)
     number = office.ledger.write(questions.spec_no, spec)
     asker = _asker(office, settings, "resolve", number, clients)
-    deriver = AnswerDeriver(settings.workspace, ontology, settings.resolve_applied)
     pairs = PairAsker(office.ledger, asker, office.run, number, spec.hash, office.progress)
-    return ThenResolve(pipeline, office.ledger, deriver, pairs, office.progress)
+    return ThenResolve(pipeline, office.ledger, deriver_of(settings, as_run=True), pairs, office.progress)
 
 
 def budget_of(
@@ -422,24 +419,34 @@ def forecast_of(
     return Forecast(tally, settings.model, settings.embedding_model, told, limits, pricer), chat.estimator
 
 
+def deriver_of(settings: Settings, *, as_run: bool = False) -> AnswerDeriver:
+    """Derives as the settings say (`as_run`); else as the workspace's last run did, unless more is asked for."""
+    return AnswerDeriver(
+        settings.workspace,
+        ontology_of(settings),
+        settings.resolve_applied if as_run else None,
+        keep_unsupported=settings.keep_unsupported if as_run else settings.keep_unsupported or None,
+    )
+
+
 def projector_of(
     settings: Settings,
     dimensions: int | None,
     ledger: LedgerBase,
     *,
     deferred: bool = False,
-    resolve: str | None = None,
+    as_run: bool = False,
 ) -> Projector:
     """The projector with the stores that the settings name; where their writes are deferred, with none.
 
-    `resolve`: how far names are merged; None: as in the workspace's last run.
+    `as_run`: see `deriver_of`.
     """
     from core_engine.embeddings.bm25 import Bm25Encoder
 
     return Projector(
         ledger,
         settings.workspace,
-        AnswerDeriver(settings.workspace, ontology_of(settings), resolve, keep_unsupported=settings.keep_unsupported),
+        deriver_of(settings, as_run=as_run),
         None if deferred else graph_store_of(settings),
         None if deferred else vector_store_of(settings, dimensions),
         Bm25Encoder(),
@@ -457,7 +464,7 @@ def _follower(settings: Settings, plan: Plan, ledger: Ledger, dimensions: int | 
     if settings.projector == "auto":
         apart = settings.asks_models and _weigh(plan.paths, ledger) >= _MUCH
     lock = settings.folder / "projector.lock"
-    make = partial(projector_of, settings, dimensions, deferred=settings.defer_writes, resolve=settings.resolve_applied)
+    make = partial(projector_of, settings, dimensions, deferred=settings.defer_writes, as_run=True)
     if apart:
         from core_engine.apart import ProjectorApart
 

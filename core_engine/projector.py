@@ -530,6 +530,7 @@ def derived_pages(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Calla
 
 def derive_all(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None]) -> int:
     """All that follows from the answers, without a store: mentions, statements, and who is who. Chunks that changed."""
+    deriver.begin(ledger)
     changed = sum(derived_pages(ledger, deriver, look_at_the_clock)) + deriver.together(ledger)
     deriver.resolve(ledger, look_at_the_clock)
     return changed

@@ -153,7 +153,8 @@ class Account:
 
     def standings(self, caps: Caps) -> list[Standing]:
         """How the caps of days and months stand now."""
-        with self._explained():
+        # In one transaction: a run that ends between two queries would be counted twice, as live and as history.
+        with self._explained(), self._transaction("BEGIN"):
             return list(self._standings(caps))
 
     def is_news(self, cap: Cap, since: float, percent: int) -> bool:
@@ -337,8 +338,8 @@ class Account:
     # --- the file ---------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+        self._db.execute(begin)
         try:
             yield
         except BaseException:

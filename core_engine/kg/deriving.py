@@ -24,6 +24,7 @@ DERIVE_VERSION = 3
 _STATE = "rules_state"
 _NOTES = "rules_notes"
 _VERSION = "derive_version"
+_UNSUPPORTED = "+unsupported"
 _NOTHING = "0:0"
 
 
@@ -31,12 +32,12 @@ class AnswerDeriver:
     """Derives what chunks say from their current answers, and resolves who is who.
 
     `keep_unsupported`: also what a model said and the words don't bear out. It is applied here, after the reply, so
-    that changing one's mind is free. `resolve`: none, rules or model (rules, and what a model has answered); None: as
-    in the workspace's last run.
+    that changing one's mind is free. `resolve`: none, rules or model (rules, and what a model has answered). None, for
+    either: as in the workspace's last run.
     """
 
     def __init__(
-        self, workspace: str, ontology: Ontology, resolve: str | None = None, *, keep_unsupported: bool = False
+        self, workspace: str, ontology: Ontology, resolve: str | None = None, *, keep_unsupported: bool | None = None
     ) -> None:
         self._workspace = workspace
         self._ontology = ontology
@@ -47,13 +48,16 @@ class AnswerDeriver:
     def derive(self, stale: graph.StaleChunk, chunk: Chunk) -> graph.DerivedChunk:
         """What a model's answer says that the chunk's words support."""
         keep = self._keep_unsupported
+        assert keep is not None, "begin() comes first"
         return as_rows(stale, derive(self._workspace, chunk, stale.answer, self._ontology, keep_unsupported=keep))
 
     def begin(self, ledger: LedgerBase) -> None:
         """Have what was derived otherwise from models' answers derived again, for free."""
-        version = f"{DERIVE_VERSION}+unsupported" if self._keep_unsupported else str(DERIVE_VERSION)
         with ledger.reading() as db:
             before = _saved(db, _VERSION)
+        if self._keep_unsupported is None:
+            self._keep_unsupported = before is not None and before.endswith(_UNSUPPORTED)
+        version = f"{DERIVE_VERSION}{_UNSUPPORTED if self._keep_unsupported else ''}"
         if before != version:
             ledger.write(_begin, version)
         ledger.write(facts.set_single, self._ontology.single)

@@ -137,7 +137,9 @@ def test_a_disk_without_a_byte_left_loses_at_most_what_is_in_flight_and_names_it
     report = kg.process(*WORDS, "--home", small_disk)
     assert report["chunks"]["pending"] == 0
     extra = server.books(log=False)["questions"] - report["chunks"]["total"]
-    assert extra <= report["recovered"]["unknown_calls"] <= 2
+    unknown = report["recovered"]["unknown_calls"]
+    # Two in flight, and two whose rows were written ahead and which took the places of replies on their way (decision 14).
+    assert extra <= unknown <= 4
     assert graph_of(small_disk) == undisturbed(kg)
 
 

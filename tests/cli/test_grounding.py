@@ -49,12 +49,19 @@ def test_the_unsupported_is_kept_only_on_request_and_switching_is_free(openai_se
         ("REPORTS_TO", "unsupported"): False,
     }
     assert kg("verify", "--all").code == 0
+    (tmp_path / "other.txt").write_text("Bob: I saw nothing\n")
+    kg.process("talk.txt", "other.txt", "--embedder", "none", "--keep-unsupported")
+    assert kg("entities", "alias", "Acme", "the firm").code == 0
+    assert kg("forget", "other.txt", "--yes").code == 0
+    grades = sorted(s["grade"] for s in kg.graph()["statements"])
+    assert grades.count("unsupported") == 2, "what corrects the graph decides nothing else"
+    assert kg("entities", "alias", "Acme", "the firm", "--remove").code == 0
 
     kg.process("talk.txt", "--embedder", "none")
     assert kg.graph() == without
     assert kg("rebuild", "--keep-unsupported").code == 0
     assert kg.graph() == graph
-    assert server.books()["chat_calls"] == calls
+    assert server.books()["chat_calls"] == calls + 1, "the other file's"
 
 
 def test_positions_in_the_request_are_told_apart(openai_server, tmp_path):

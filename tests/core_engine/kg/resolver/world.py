@@ -72,6 +72,7 @@ class World:
 
     def derive(self) -> None:
         deriver = AnswerDeriver(WORKSPACE, self.ontology)
+        deriver.begin(self.ledger)
         assert list(derived_pages(self.ledger, deriver, never)) is not None
 
     def resolve(self, mode: str | None = None) -> int:
