@@ -22,6 +22,7 @@ from cli.books import close_books
 from cli.confirm import confirm_cost
 from cli.fits import fitted
 from cli.gathering import tell_of_the_month, tell_prometheus
+from cli.inboxes import take_inbox
 from cli.live import shown
 from cli.logs import to_file, to_stderr
 from cli.signals import asking, heard
@@ -252,7 +253,7 @@ def _run(
         _ask_consent(settings, ledger)
         _make_room("--output-dir", folder)
         _make_room("--log-file", log_file.parent, log_file)
-        handler = to_file(log_file, run, settings.secrets)
+        handler = to_file(log_file, run, settings.secrets, daily=bool(settings.log_file))
         try:
             if prepare:
                 plan = prepare(ledger, plan)
@@ -324,6 +325,7 @@ async def _asked_and_written(
     collect: bool,
 ) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
+    observed = await asyncio.to_thread(take_inbox, settings, ledger)
     sinks = sinks_of(settings, run, command, now)
     alarm = alert_command_of(settings, run)
     observers: list[Observer] = [totals, JsonLog(), *([sinks] if sinks else []), *([alarm] if alarm else [])]
@@ -348,7 +350,8 @@ async def _asked_and_written(
         raise
     finally:
         # The run is over and noted; services have five seconds to take the rest.
-        states, _ = await asyncio.gather(*(asyncio.to_thread(_closed, each) for each in (sinks, alarm)))
+        watchers = (sinks, alarm, observed)
+        states, *_ = await asyncio.gather(*(asyncio.to_thread(_closed, each) for each in watchers))
     if states:
         report["traces"] = as_rows(states)
         ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))

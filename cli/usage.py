@@ -17,6 +17,7 @@ import typer
 from cli import options, show
 from cli.books import roll_up
 from cli.gathering import gathered, prometheus_text, workspaces_in
+from cli.inboxes import take_all
 from cli.limits import defined
 from cli.sources import Loaded, pairs
 from cli.workspace import settings_of
@@ -61,6 +62,7 @@ def usage(
     loaded = settings_of({"home": home, "workspace": workspace}, config)
     settings = loaded.settings
     wanted = Wanted(persona, pairs(tags or (), "--tag"))
+    take_all(settings)
     names = workspaces_of(loaded)
     if roll:
         _roll_up(settings, names)

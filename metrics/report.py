@@ -155,6 +155,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         },
         "left_open": dict(progress.left_open),
         "batch": _batch(db, outcome.run, calls),
+        "traces": [],  # filled in when the services have had their time
         "machine": _machine(projection.apart),
     }
 

@@ -27,10 +27,10 @@ from core_engine.ledger.ledger import Ledger
 from core_engine.llm.asker import most_tokens
 from core_engine.llm.batch_api import MOST_BYTES, MOST_INPUTS, MOST_REQUESTS, BatchApi, request_line
 from core_engine.llm.client import Client
-from core_engine.llm.providers import provider_of
 from core_engine.llm.tokens import CompletionModel, TokenCounter, estimate_tokens
 from core_engine.pipeline import Batches
 from core_engine.ports import Budget, Pricer
+from core_engine.providers import provider_of
 from core_engine.types import Batch, BatchItem, LLMCall, Payer, Usage
 
 _TEXTS_A_REQUEST = 100  # one bad text costs the answers of its request

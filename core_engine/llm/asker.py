@@ -31,12 +31,12 @@ from core_engine.limits.knee import Knee
 from core_engine.limits.rate_limiter import Lane, RateLimiter, Reservation
 from core_engine.llm.client import ChatReply, Client, EmbeddingReply, SteppedDown
 from core_engine.llm.outage import LONGEST_PAUSE_S, Outage
-from core_engine.llm.providers import provider_of
 from core_engine.llm.purse import Purse
 from core_engine.llm.question import Question
 from core_engine.llm.tokens import CompletionModel, TokenCounter
 from core_engine.ports import Observer, Pricer, tell
 from core_engine.progress import Progress
+from core_engine.providers import provider_of
 from core_engine.stopping import Stop
 from core_engine.types import LLMCall, Payer, Usage
 

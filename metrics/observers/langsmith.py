@@ -2,7 +2,7 @@
 
 https://docs.langchain.com/langsmith/trace-with-api, `POST /runs/multipart`; the fields are those of
 https://docs.langchain.com/langsmith/run-data-format. Its library is not used: it starts threads and retries that hold a
-process at exit, and nobody outside can bound them (docs/decisions/0023-traces-by-one-courier.md).
+process at exit, and nobody outside can bound them (docs/decisions/0024-traces-by-one-courier.md).
 """
 
 from __future__ import annotations

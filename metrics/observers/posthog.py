@@ -73,6 +73,7 @@ class PostHog:
             "properties": {
                 **properties,
                 "$process_person_profile": bool(persona or about.persona),
+                "$geoip_disable": True,  # where a server stands says nothing about a person
                 "$lib": "kg-batch",
                 "$lib_version": about.version,
                 "kg_run": about.run,

@@ -10,12 +10,17 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 
+from cli.logs import to_file
 from cli.tracing import sinks_of
+from core_engine.loggers import OURS
 from core_engine.settings import Settings
 from core_engine.types import LLMCall, Usage
 from metrics.observers.json_log import JsonLog
@@ -73,9 +78,6 @@ def settings_for(env: dict[str, str], *only: str) -> Settings:
 
 def measured(settings: Settings, calls: Sequence[LLMCall], pace_s: float) -> tuple[float, float, int]:
     """CPU milliseconds a call, of which on the caller's thread, and how many records were dropped."""
-    log = logging.getLogger("kg")
-    log.addHandler(logging.NullHandler())
-    log.propagate = False
     gc.collect()
     began, here = time.process_time(), time.thread_time()
     sinks = sinks_of(settings, "20261130-101500-abcdef", "process", calls[0].started_at)
@@ -103,6 +105,11 @@ def main() -> None:
     given = parser.parse_args()
     calls = [call(number) for number in range(given.calls)]
     running = Running()
+    folder = Path(tempfile.mkdtemp(prefix="kg-bench-sinks-"))
+    to_file(folder / "run.log", calls[0].run_id, ["a-secret-of-ours", "another-secret"])
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+        logging.getLogger(name).propagate = False
     try:
         everything = settings_for(running.env)
         _closed(sinks_of(everything, "warm-up", "process", 1.0))
@@ -127,6 +134,7 @@ def main() -> None:
             print(f"{manner:<22} {time.perf_counter() - began:.2f} s at exit")
     finally:
         running.stop()
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

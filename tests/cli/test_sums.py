@@ -149,38 +149,31 @@ def posthogs(found: list[dict[str, Any]]) -> Sums:
 
 
 def usages(kg: Kg) -> Sums:
-    said = json.loads(kg("usage", "--all", "--json").out)["total"]
-    tokens, cost = said["tokens"], said["cost_usd"]
+    total = json.loads(kg("usage", "--json").out)["total"]
     return Sums(
-        calls=said["calls"],
-        failed=said["failed"],
-        prompt=tokens["prompt"],
-        cached=tokens["cached"],
-        completion=tokens["completion"],
-        reasoning=tokens["reasoning"],
-        dollars=round(Decimal(str(cost["paid"])), 8),
-        unpriced=said["unpriced_calls"],
+        calls=total["calls"],
+        failed=total["failed"],
+        **{name: total["tokens"][name] for name in ("prompt", "cached", "completion", "reasoning")},
+        dollars=round(Decimal(str(total["cost_usd"]["paid"])), 8),
+        unpriced=total["unpriced_calls"],
     )
 
 
-def prometheuses(kg: Kg) -> Sums:
-    series: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for family in text_string_to_metric_families((kg.folder / "kg.prom").read_text("utf-8")):
+def metrics_of(file: Path) -> Sums:
+    """The cumulative counters of Prometheus, read by its own parser."""
+    totals: dict[str, Decimal] = {}
+    for family in text_string_to_metric_families(file.read_text("utf-8")):
         for sample in family.samples:
-            series.setdefault(sample.name, []).append((sample.labels, sample.value))
-
-    def total(name: str, **labels: str) -> float:
-        return sum(value for has, value in series[name] if labels.items() <= has.items())
-
+            kind = sample.labels.get("type") or sample.labels.get("status") or ""
+            name = f"{sample.name} {kind}".strip()
+            totals[name] = totals.get(name, Decimal(0)) + Decimal(str(sample.value))
+    failed = int(totals["kg_calls_total failed"])
     return Sums(
-        calls=int(total("kg_calls_total")),
-        failed=int(total("kg_calls_total", status="failed")),
-        prompt=int(total("kg_tokens_total", type="prompt")),
-        cached=int(total("kg_tokens_total", type="cached")),
-        completion=int(total("kg_tokens_total", type="completion")),
-        reasoning=int(total("kg_tokens_total", type="reasoning")),
-        dollars=round(Decimal(str(total("kg_cost_usd_total"))), 8),
-        unpriced=int(total("kg_calls_unpriced_total")),
+        calls=int(totals["kg_calls_total answered"]) + failed,
+        failed=failed,
+        **{name: int(totals[f"kg_tokens_total {name}"]) for name in ("prompt", "cached", "completion", "reasoning")},
+        dollars=round(totals["kg_cost_usd_total"], 8),
+        unpriced=int(totals["kg_calls_unpriced_total"]),
     )
 
 
@@ -197,8 +190,18 @@ def night(
     server = openai_server(faults=faults, models=[_LOCAL], completion_tokens=600)
     kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="sk-test-canary", **collectors.env)
     write_meetings(tmp_path / "t", 6, turns=40)
-    words = ("--embedding-model", _LOCAL, "--dimensions", 384, "--batch-size", 4, "--persona", "ann")
-    words = (*words, "--prom-textfile", "kg.prom")
+    words = (
+        "--embedding-model",
+        _LOCAL,
+        "--dimensions",
+        384,
+        "--batch-size",
+        4,
+        "--persona",
+        "ann",
+        "--prom-textfile",
+        tmp_path / "kg.prom",
+    )
     report = kg.process("t", *words)
     return kg, report, server, collectors.got()
 
@@ -214,18 +217,33 @@ def test_ledger_report_server_and_every_service_have_the_same_sums(night):
     found = {
         "report": reports(report),
         "server": books(server),
+        "usage": usages(kg),
+        "Prometheus": metrics_of(kg.folder / "kg.prom"),
         "OTLP": spans(got["otlp"]),
         "Phoenix": spans(got["phoenix"]),
         "Langfuse": spans(got["langfuse"]),
         "LangSmith": langsmiths(got["langsmith"]),
         "PostHog": posthogs(got["posthog"]),
-        "usage": usages(kg),
-        "Prometheus": prometheuses(kg),
     }
     assert found == dict.fromkeys(found, truth)
     tokens = truth.prompt + truth.completion
     assert logs(kg, report["run_id"]) == (truth.calls, tokens, truth.dollars)
     assert langfuses(got["langfuse"]) == (tokens, truth.dollars)
+
+
+def test_lines_of_batch_jobs_have_the_same_sums_too(openai_server, collectors: Running, tmp_path: Path):
+    server = openai_server()
+    kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="sk-test", **collectors.env)
+    write_meetings(tmp_path / "t", 3, turns=40)
+    report = kg.process("t", "--batch-api", KG_BATCH_POLL="0.05")
+    truth, got = ledgers(kg, report["run_id"]), collectors.got()
+    assert report["batch"]["requests"] > 0
+    found = (reports(report), spans(got["otlp"]), langsmiths(got["langsmith"]), posthogs(got["posthog"]), usages(kg))
+    assert found == (truth,) * 5
+    assert truth.dollars == books(server).dollars
+    lines = [span["attributes"] for span in got["otlp"] if "kg.call_id" in span["attributes"]]
+    assert {said["gen_ai.provider.name"] for said in lines} == {"local"}
+    assert {said["kg.workspace"] for said in lines} == {"default"}
 
 
 def test_what_stands_above_the_calls_says_the_same_sums(night):

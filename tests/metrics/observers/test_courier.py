@@ -6,16 +6,15 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 
 import pytest
 
-from core_engine.types import LLMCall, Usage
 from metrics.observers.courier import HELD, Couriers, Request
 from metrics.observers.records import Call, Place, Record
 from tests.collectors.fixture import Running
 from tests.kg import wait_until
+from tests.metrics.observers.test_tree import CALL
 
 AT_ONCE = 0.9  # seconds at exit: as much as these tests want to wait for what hangs
 
@@ -42,21 +41,7 @@ class Told:
 
 
 def record(content: str = "") -> Call:
-    call = LLMCall(
-        id="0" * 32,
-        run_id="r",
-        stage="extract",
-        model="m",
-        endpoint="e",
-        questions=1,
-        attempt=1,
-        status="answered",
-        started_at=1.0,
-        usage=Usage(1),
-        cost=Decimal(0),
-        asked=content,
-    )
-    return Call(call, Place(((1.0, "1" * 32),)))
+    return Call(replace(CALL, id="0" * 32, asked=content), Place(((1.0, "1" * 32),)))
 
 
 @pytest.fixture

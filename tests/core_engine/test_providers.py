@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core_engine.llm.providers import provider_of
+from core_engine.providers import provider_of
 
 
 @pytest.mark.parametrize(
