@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from cli import options
 from cli.books import close_books
 from cli.confirm import confirm_cost
 from cli.fits import fitted
-from cli.gathering import tell_prometheus
+from cli.gathering import tell_of_the_month, tell_prometheus
 from cli.inboxes import take_inbox
 from cli.live import shown
 from cli.logs import to_file, to_stderr
@@ -345,6 +346,8 @@ async def _asked_and_written(
             outcome, names = await _worked(
                 settings, parts, ledger, run, command, now, totals, observers, stop, quiet=quiet
             )
+            if parts.budget:
+                tell_of_the_month(settings, parts.budget, partial(say_of_a_quota, observers), time.time())
         finally:
             await parts.close()
         report = _report(settings, ledger, parts, outcome, names)
