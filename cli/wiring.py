@@ -244,7 +244,6 @@ def wire(
     """
     if settings.resolve == "model" and not (settings.may_ask or settings.no_model):
         raise SettingsError("--resolve model needs a model to ask: give OPENAI_API_KEY or --base-url")
-    ontology = ontology_of(settings)
     ways = ways_of(settings)
     asked = asked_of(settings, ways, ledger)
     extract_spec, embed_spec = asked.extract, asked.embed

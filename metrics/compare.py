@@ -13,6 +13,8 @@ Report = Mapping[str, Any]
 
 _NOTED = 0.05  # a change by less is chance
 _POINTS = 0.01  # of a share
+_FEW = 20  # calls: too few to judge by
+_OF_CALLS = {"error_rate", "validity", "latency_p50", "latency_p95"}
 _SIZES = {
     "cost",
     "wall",
@@ -64,7 +66,8 @@ class Comparison:
 def compare(before: Report, after: Report) -> Comparison:
     """The later run against the earlier one, by their reports."""
     of_a_size = bool(bought(before)) and abs(bought(after) / bought(before) - 1) <= _NOTED
-    rows = [_compared(measure, before, after, of_a_size=of_a_size) for measure in MEASURES]
+    many = min(report["calls"]["chat"] for report in (before, after)) >= _FEW
+    rows = [_compared(measure, before, after, of_a_size=of_a_size, many=many) for measure in MEASURES]
     differences = _differences(before, after)
     worse, better = (
         [_in_words(row, differences) for row in rows if row.verdict == verdict] for verdict in ("worse", "better")
@@ -72,12 +75,13 @@ def compare(before: Report, after: Report) -> Comparison:
     return Comparison(before["run_id"], after["run_id"], rows, differences, worse, better)
 
 
-def _compared(measure: Measure, before: Report, after: Report, *, of_a_size: bool) -> Compared:
+def _compared(measure: Measure, before: Report, after: Report, *, of_a_size: bool, many: bool) -> Compared:
     one, other = measure.read(before), measure.read(after)
     change = change_of(measure, one, other)
     least = _POINTS if measure.unit == "share" else _NOTED
     verdict = ""
-    if change is not None and abs(change) >= least and (of_a_size or measure.name not in _SIZES):
+    told = of_a_size if measure.name in _SIZES else many if measure.name in _OF_CALLS else True
+    if change is not None and abs(change) >= least and told:
         verdict = {1: "better", -1: "worse"}.get(measure.better * (1 if change > 0 else -1), "")
     return Compared(measure, one, other, change, verdict)
 

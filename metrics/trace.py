@@ -31,6 +31,7 @@ class Bin:
     embedding: int = 0
     prompt: int = 0
     completion: int = 0
+    embedded: int = 0
     again: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     chat_s: array[float] = field(default_factory=lambda: array("d"))
@@ -175,10 +176,11 @@ def _calls(db: sqlite3.Connection, run: str, trace: Trace, bins: Sequence[Bin]) 
         held = bins[min(int((at - trace.began) / trace.width), len(bins) - 1)]
         if stage == "embed":
             held.embedding += 1
+            held.embedded += prompt
         else:
             held.chat += 1
-        held.prompt += prompt
-        held.completion += completion
+            held.prompt += prompt
+            held.completion += completion
         held.again += purpose == "again"
         held.longest_wait_s = max(held.longest_wait_s, wait)
         if answered:

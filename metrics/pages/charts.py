@@ -15,6 +15,7 @@ import svg
 
 WIDTH, HEIGHT = 380, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 26
+_LETTERS = 14  # high, with some air
 _MUCH_ABOVE = 2.5  # a limit that is so many times what was used is told in words, lest it flatten the plot
 
 Format = Callable[[float], str]
@@ -85,7 +86,7 @@ def columns(
                 height = _rounded(max(bottom - top, 0.5))
                 drawn.append(svg.Rect(class_=[f"s{number}"], x=x, y=_rounded(top), width=width, height=height))
             below += value
-    drawn += [frame.across(line) for line in near]
+    drawn += frame.across(near)
     drawn += frame.tips(series)
     beside = [line for line in lines if line not in near]
     return Plot(frame.drawn(title, drawn), list(enumerate((one.name for one in series), 1)), beside)
@@ -147,12 +148,17 @@ class _Frame:
     def y(self, value: float) -> float:
         return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * value / self._most
 
-    def across(self, line: Line) -> svg.Element:
-        """A dashed line with its name above it."""
-        y = _rounded(self.y(line.value))
-        name = svg.Text(class_=["limit"], x=WIDTH - _RIGHT, y=y - 3, text_anchor="end", text=_text(line.name))
-        ruled = svg.Line(class_=["limit"], x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y)
-        return svg.G(elements=[ruled, name])
+    def across(self, lines: Sequence[Line]) -> list[svg.Element]:
+        """Dashed lines, each with its name above it; below it where another name is too near above."""
+        found: list[svg.Element] = []
+        before = -math.inf
+        for line in sorted(lines, key=lambda each: -each.value):
+            y = _rounded(self.y(line.value))
+            said = y - 3 if y - before > _LETTERS else y + 11
+            before = y
+            name = svg.Text(class_=["limit"], x=WIDTH - _RIGHT, y=said, text_anchor="end", text=_text(line.name))
+            found += (svg.Line(class_=["limit"], x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y), name)
+        return found
 
     def tips(self, series: Sequence[Series]) -> list[svg.Element]:
         """What the pointer is told: over each place, all values there."""

@@ -32,7 +32,10 @@ def pace(report: Report, trace: Trace) -> Section:
     axis = Axis(len(bins), 0, trace.width, clock)
     every = f"In stretches of {clock(trace.width)}, from {moment_of(trace.began)}."
     calls = [_rate(trace, "chat", "chat"), _rate(trace, "embedding", "embedding")]
-    tokens = [_rate(trace, "prompt", "prompt"), _rate(trace, "completion", "completion")]
+    tokens = [
+        _rate(trace, name, of)
+        for name, of in (("prompt", "prompt"), ("completion", "completion"), ("embedding", "embedded"))
+    ]
     places = report.get("settings", {}).get("max_concurrent")
     at_once = [Line(f"--max-concurrent {places}", places)] if places else ()
     under_way = [Series("requests", [each.in_flight for each in bins])]
