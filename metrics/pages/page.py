@@ -88,7 +88,7 @@ def _told(report: Report, trace: Trace) -> list[str]:
     if parts := report.get("parts"):
         names = (("extractor", ""), ("embedder", ""), ("graph_store", "graph "), ("vector_store", "vectors "))
         lines.append("Used: " + ", ".join(said + parts[name] for name, said in names))
-    if not report.get("chunks", {}).get("total"):
+    if not report["chunks"]["total"] and report["command"] != "rebuild":
         lines.append("There was no chunk to work on.")
     elif not trace.calls and report.get("calls", {}).get("chat"):
         lines.append("Its calls are no longer in the ledger one by one, so that there are no plots of them.")
