@@ -35,7 +35,7 @@ from core_engine.readers.content import Fingerprint, fingerprint
 from core_engine.readers.parts import record_of_part, record_of_whole
 from core_engine.readers.presence import Presence, storable
 from core_engine.readers.registry import read
-from core_engine.readers.sources import Source, discover
+from core_engine.readers.sources import Source, compiled, discover
 from core_engine.settings import Settings
 from core_engine.types import Batch, BatchItem, Chunk, Problem, Transcript
 
@@ -68,6 +68,7 @@ class Plan:
     rechunk: bool = False
     prune: bool = False
     only: Mapping[int, frozenset[str]] | None = None
+    personas: Mapping[str, str] = field(default_factory=dict)  # by glob of a file's name; the first that fits counts
 
 
 def plan_of(
@@ -90,6 +91,7 @@ def plan_of(
         limit=limit,
         prune=prune,
         rechunk=rechunk,
+        personas=settings.path_personas,
     )
 
 
@@ -170,6 +172,7 @@ class Planner:
         self._presence = Presence()
         self._waiting = [_Waiting() for _ in asked.trial or (asked,)]
         self._remembered: Future[None] | None = None
+        self._personas = [(compiled(pattern), persona) for pattern, persona in plan.personas.items()]
         with ledger.reading() as db:
             self._forgotten = forgotten.load(db)
 
@@ -558,6 +561,7 @@ class Planner:
                 progress.elsewhere += 1
             else:
                 progress.reused += 1
+        persona = self._persona_of(document.name)
         for at in range(0, len(ours), _EMBED_ONLY):
             some = ours[at : at + _EMBED_ONLY]
             with self._ledger.reading() as db:
@@ -572,13 +576,18 @@ class Planner:
                     claimed.extract[0] if claimed.extract and claimed.extract[1] is Claim.OURS else None,
                     claimed.embed[0] if claimed.embed and claimed.embed[1] is Claim.OURS else None,
                     follows=self._waiting[variant].last == (document.no, order[claimed.chunk] - 1),
+                    persona=persona,
                 )
                 yield from self._add(item, document.no, order[claimed.chunk], variant)
             began = time.monotonic()
 
+    def _persona_of(self, name: str) -> str | None:
+        return next((persona for pattern, persona in self._personas if pattern.fullmatch(name)), None)
+
     def _add(self, item: BatchItem, document: int, place: int, variant: int) -> Iterator[Batch]:
         waiting, size = self._waiting[variant], _size(item.chunk)
-        if waiting.chars + size > _BATCH_CHARS:
+        others = bool(waiting.items) and waiting.items[0].persona != item.persona
+        if others or waiting.chars + size > _BATCH_CHARS:
             yield from self._flush(variant)
             waiting = self._waiting[variant]
             item = replace(item, follows=False)

@@ -95,6 +95,7 @@ class Settings:
     confirm_above: float = _option(1.0)
     persona: str | None = _option(None)
     stage_personas: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
+    path_personas: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     tags: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
     quota: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
@@ -144,6 +145,8 @@ class Settings:
             if stage not in STAGES:
                 raise SettingsError(f"stage_personas.{stage}: choose one of {', '.join(STAGES)}")
             _check_persona(f"stage_personas.{stage}", persona)
+        for pattern, persona in self.path_personas.items():
+            _check_persona(f"path_personas.{pattern!r}", persona)
         _check_tags(self.tags)
         _check_command(self.alert_command)
         for item in fields(self):
@@ -228,7 +231,7 @@ class Settings:
     @property
     def payer(self) -> Payer:
         """Who the calls are for."""
-        return Payer(self.persona or "", self.stage_personas, self.tags, self.workspace)
+        return Payer(self.persona or "", self.stage_personas, self.tags, self.workspace, self.path_personas)
 
     @property
     def asks_models(self) -> bool:
