@@ -107,7 +107,7 @@ def test_a_bad_service_gets_one_line_and_nothing_is_left(collectors: Running, wa
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        (closed_port(), "can't be reached"),
+        ("http://127.0.0.1:9/nobody-listens", "can't be reached"),
         ("http://no-such-host.invalid/x", "can't be reached"),
         ("ftp://somewhere/x", "is no address (is the key right?)"),
         ("nonsense", "is no address (is the key right?)"),
