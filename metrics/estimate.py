@@ -268,7 +268,10 @@ class Forecasts:
             return first.said()
         # Names are asked about at the end, and at once, whoever found them.
         also = sum(other.tally.asked for other in others)
-        said = [replace(first, also_asked=also).said(), *(replace(other, resolve_model=None).said() for other in others)]
+        said = [
+            replace(first, also_asked=also).said(),
+            *(replace(other, resolve_model=None).said() for other in others),
+        ]
         costs = [each["cost_usd"] for each in said]
         priced = all(cost["middle"] is not None for cost in costs)
         return {
