@@ -29,7 +29,8 @@ Report = Mapping[str, Any]
 
 def compared(db: sqlite3.Connection, names: Sequence[str], conditions: Sequence[Condition], *, json: bool) -> bool:
     """Show two runs beside each other; the one that began first is what the other is compared with. Whether to fail."""
-    names = names if len(names) == 2 else ("previous", *(names or ("last",)))
+    if len(names) < 2:
+        names = ("previous" if not names or names[0] == "last" else names[0], "last")
     before, after = sorted((runs.find(db, name) for name in names), key=lambda row: row.started_at)
     if before.id == after.id:
         raise KGError(f"{before.id} is one run: name another one to compare it with (`kg runs` lists them)")

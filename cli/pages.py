@@ -28,7 +28,8 @@ def page_of(db: sqlite3.Connection, report: dict[str, Any], settings: Settings, 
     links = [Link(said, name) for name, said in names if (folder / name).is_file()]
     run_log = Path(settings.log_file) if settings.log_file else folder / "run.log"
     beside = run_log.name if run_log.parent == folder and run_log.is_file() else None
-    return page(report, traced(db, report["run_id"]), log=beside, links=links)
+    text = page(report, traced(db, report["run_id"]), log=beside, links=links)
+    return text.encode("utf-8", "replace").decode()  # names of files may hold what is no Unicode
 
 
 def draw(db: sqlite3.Connection, report: dict[str, Any], settings: Settings, folder: Path) -> Path | None:
@@ -37,7 +38,7 @@ def draw(db: sqlite3.Connection, report: dict[str, Any], settings: Settings, fol
         text = page_of(db, report, settings, folder)
         descriptor = os.open(folder / PAGE, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
+            file.write(text.encode())
     except Exception:
         log.exception("%s could not be drawn; report.md and report.json are whole", folder / PAGE)
         return None

@@ -77,13 +77,16 @@ def report(
     ways = [name for name, given in (("--compare", compare), ("--trend", trend), ("--by", by)) if given]
     if len(ways) > 1:
         raise SettingsError(f"{' and '.join(ways)} are two questions: ask one at a time")
-    if (ways and shape not in {Form.TEXT, Form.JSON}) or ((to or graph) and shape is not Form.HTML):
-        raise SettingsError("a page (--format html, --out, --graph) is of one run: leave out --compare, --trend, --by")
+    if ways and shape not in {Form.TEXT, Form.JSON}:
+        raise SettingsError(f"{ways[0]} has no page: leave out --format {shape.value}, or ask for --json")
+    if (to or graph) and shape is not Form.HTML:
+        raise SettingsError("--out and --graph are about the page: give --format html too")
     names = run or []
     if by and fail_if:
         raise SettingsError("--fail-if is about runs: leave out --by")
-    if len(names) > (2 if compare else 1):
-        raise SettingsError("name one run, or two with --compare")
+    if len(names) > (2 if compare else 0 if trend else 1):
+        raise SettingsError("name one run, or two with --compare, or none with --trend")
+    json = shape is Form.JSON
     conditions = [condition(text) for text in fail_if or ()]
     settings = existing(settings_of(locals(), config))
     with looking(settings.ledger_path) as db:
@@ -103,10 +106,10 @@ def report(
 
 
 def _form(form: Form | None, *, markdown: bool, json: bool) -> Form:
-    given = {form, Form.MARKDOWN if markdown else None, Form.JSON if json else None} - {None}
-    if len(given) > 1:
+    given = [each for each in (form, Form.MARKDOWN if markdown else None, Form.JSON if json else None) if each]
+    if len(set(given)) > 1:
         raise SettingsError("--json, --markdown and --format are ways to say the same: choose one")
-    return given.pop() or Form.TEXT if given else Form.TEXT
+    return given[0] if given else Form.TEXT
 
 
 def _show(

@@ -78,6 +78,8 @@ def _mood(report: Report) -> str:
 
 def _when(report: Report) -> str:
     words = [f"workspace {report['workspace']}", f"kg {report['command']}", f"began {moment(report['started_at'])}"]
+    if persona := report.get("settings", {}).get("persona"):
+        words.insert(1, f"for {persona}")
     if report.get("finished_at"):
         words.append(f"took {seconds(report['wall_s'])}")
     return " · ".join(words)

@@ -186,6 +186,8 @@ def test_the_later_of_two_runs_is_compared_with_the_earlier_in_whatever_order(tw
     said = two("report", "--compare", "last", "previous", "--json").report
     assert said == two("report", "--compare", "previous", "last", "--json").report
     assert said == two("report", "--compare", "--json").report
+    assert said == two("report", "--compare", "previous", "--format", "json").report
+    assert said == two("report", "--compare", "last", "--json").report
     assert said["before"] < said["after"]
     tokens = said["measures"]["tokens_per_chunk"]
     assert tokens["verdict"] == "worse"
@@ -247,6 +249,8 @@ def test_a_run_without_a_report_is_not_judged(made: Kg) -> None:
         ("--trend", "--format", "html"),
         ("--out", "x.html"),
         ("last", "previous"),
+        ("last", "--trend"),
+        ("--graph",),
         ("--by", "model", "--fail-if", "cost>5"),
     ],
 )
