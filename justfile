@@ -38,6 +38,10 @@ format:
 sample:
     uv run kg process data/transcripts --home "$(mktemp -d)" --no-model
 
+# The samples against the test server, with collectors for every tracing service, into a folder to look at
+demo *folder:
+    uv run python -m tests.demo {{ folder }}
+
 # A server that speaks OpenAI's protocol, until Ctrl-C
 openai-server port="8787":
     uv run python -m tests.openai_server --port {{ port }}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
 
+from cli.log_files import Daily, LogFile
 from core_engine.loggers import OURS
 
 _FIELDS = (
@@ -20,17 +20,29 @@ _FIELDS = (
     "batch_id",
     "call_id",
     "chunk_ids",
-    "path",
-    "status",
     "stage",
+    "status",
+    "model",
+    "attempt",
+    "purpose",
+    "wait_s",
     "duration_s",
     "tokens",
+    "cost_usd",
     "error_kind",
+    "http_status",
+    "request_id",
+    "path",
+    "event",
+    "fields",
 )
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: ts, level, logger, msg, run_id, and what the record carries of our fields."""
+    """One JSON object a line: ts, level, logger, msg, run_id, and what the record carries of our fields.
+
+    docs/observability.md describes them.
+    """
 
     def __init__(self, run: str, secrets: Iterable[str]) -> None:
         super().__init__()
@@ -55,7 +67,13 @@ class JsonLines(logging.Formatter):
         if value is None or isinstance(value, int | float):
             return value
         if isinstance(value, list | tuple):
+            # Thousands of ids are looked through together: nothing is to be taken out of them.
+            text = "\n".join(map(str, value))
+            if text.isascii() and not any(secret in text for secret in self._secrets):
+                return [item if isinstance(item, str) else self._fit(item) for item in value]
             return [self._fit(item) for item in value]
+        if isinstance(value, Mapping):
+            return {str(name): self._fit(item) for name, item in value.items()}
         return _without(str(value).encode("utf-8", "backslashreplace").decode(), self._secrets)
 
 
@@ -88,27 +106,6 @@ class _ToStderr(logging.StreamHandler[TextIO]):
         raise AttributeError
 
 
-class _ToFile(logging.FileHandler):
-    """A file that can't be written any more (a full disk) is said once, and neither ends a run nor fills stderr."""
-
-    _failed = False
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        elif not self._failed:
-            self._failed = True
-            print(
-                f"{self.baseFilename} can't be written: {error.strerror}: lines are missing from now on",
-                file=sys.stderr,
-            )
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            super().close()
-
-
 def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, stream: TextIO | None = None) -> None:
     """Send our log to stderr. Other libraries' logs are only heard with `verbose`, from warnings on."""
     handler = logging.StreamHandler(stream) if stream else _ToStderr()
@@ -123,11 +120,11 @@ def to_stderr(run: str, secrets: Iterable[str], *, quiet: bool, verbose: bool, s
     logging.getLogger().handlers = [logging.NullHandler()]
 
 
-def to_file(path: Path, run: str, secrets: Iterable[str]) -> logging.Handler:
-    """Send our log to a file of 0600 as well; remove the handler when the run is over."""
+def to_file(path: Path, run: str, secrets: Iterable[str], *, daily: bool = False) -> logging.Handler:
+    """Send our log to a file of 0600 as well; remove the handler when the run is over. `daily`: see log_files.py."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-    handler = _ToFile(path, encoding="utf-8")
+    handler = Daily(path) if daily else LogFile(path, encoding="utf-8")
     handler.setFormatter(JsonLines(run, secrets))
     handler.setLevel(logging.DEBUG)
     for name in OURS:

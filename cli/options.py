@@ -9,6 +9,7 @@ import typer
 _STORES = "Stores"
 _MODEL = "Model"
 _WORK = "Work"
+_TRACES = "Traces"
 
 Workspace = Annotated[
     str | None, typer.Option("--workspace", "-w", help="One ledger, one graph, one collection. [default]")
@@ -66,6 +67,9 @@ ConfirmAbove = Annotated[
 Persona = Annotated[
     str | None, typer.Option("--persona", help="For whom: caps and reports by person.", rich_help_panel=_WORK)
 ]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="NAME=VALUE, to sum up usage by; repeatable.", rich_help_panel=_WORK)
+]
 Yes = Annotated[bool | None, typer.Option("--yes", help="Don't ask.", show_default=False, rich_help_panel=_WORK)]
 ChunkSize = Annotated[
     int | None, typer.Option("--chunk-size", help="Characters a chunk, about. [1200]", rich_help_panel=_WORK)
@@ -88,6 +92,18 @@ NoModel = Annotated[
     typer.Option("--no-model", help="Rules and BM25 alone.", show_default=False, rich_help_panel=_MODEL),
 ]
 Model = Annotated[str | None, typer.Option("--model", help="For extraction. [gpt-5-mini]", rich_help_panel=_MODEL)]
+Prompt = Annotated[
+    str | None, typer.Option("--prompt", help="A file of your own, or extract.vN.", rich_help_panel=_MODEL)
+]
+PromptVariants = Annotated[
+    str | None, typer.Option("--prompt-variants", help="Try several: a.md,b.md.", rich_help_panel=_MODEL)
+]
+ModelVariants = Annotated[
+    str | None, typer.Option("--model-variants", help="Try several: m1,m2.", rich_help_panel=_MODEL)
+]
+Split = Annotated[
+    str | None, typer.Option("--split", help="Their shares of the documents: 80/20.", rich_help_panel=_MODEL)
+]
 EmbeddingModel = Annotated[
     str | None, typer.Option("--embedding-model", help="[text-embedding-3-small]", rich_help_panel=_MODEL)
 ]
@@ -147,6 +163,38 @@ DeferWrites = Annotated[
         show_default=False,
         rich_help_panel=_STORES,
     ),
+]
+
+TraceContent = Annotated[
+    str | None,
+    typer.Option("--trace-content", help="In traces: none, prompts, replies or both. [none]", rich_help_panel=_TRACES),
+]
+TraceMask = Annotated[
+    bool | None,
+    typer.Option(
+        "--trace-mask",
+        help="Content without emails, numbers and speakers.",
+        show_default=False,
+        rich_help_panel=_TRACES,
+    ),
+]
+TraceSample = Annotated[
+    float | None,
+    typer.Option("--trace-sample", help="Share of batches in traces, 0 to 1. [1]", rich_help_panel=_TRACES),
+]
+
+_WATCHED = "Watched by"
+PromTextfile = Annotated[
+    str | None,
+    typer.Option(
+        "--prom-textfile",
+        help="FILE.prom for Prometheus's node_exporter.",
+        rich_help_panel=_WATCHED,
+        show_default=False,
+    ),
+]
+Pushgateway = Annotated[
+    str | None, typer.Option("--pushgateway", help="Address of a Prometheus Pushgateway.", rich_help_panel=_WATCHED)
 ]
 
 NOT_SETTINGS = frozenset({"config", "json", "json_", "quiet", "verbose"})

@@ -8,22 +8,28 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from cli import options
+from cli.books import close_books
 from cli.confirm import confirm_cost
 from cli.fits import fitted
+from cli.gathering import tell_of_the_month, tell_prometheus
+from cli.inboxes import take_inbox
 from cli.live import shown
 from cli.logs import to_file, to_stderr
+from cli.pages import draw
 from cli.signals import asking, heard
 from cli.sources import load
-from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, wire
+from cli.tracing import alert_command_of, as_rows, figures_of, scores_of, sinks_of, trace_hosts
+from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, say_of_a_quota, ways_of, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
 from core_engine.ledger.disk import network_disk
@@ -34,6 +40,7 @@ from core_engine.ledger.runs import finish
 from core_engine.loggers import OURS
 from core_engine.machine import collecting_seldom
 from core_engine.planner import Plan, plan_of
+from core_engine.ports import Observer, RunObserver, tell
 from core_engine.progress import Progress
 from core_engine.session import Outcome, begin, new_run_id, open_stores, work
 from core_engine.settings import Settings, without_credentials
@@ -43,6 +50,11 @@ from metrics.observers.json_log import JsonLog
 from metrics.observers.totals import Totals
 from metrics.render import markdown, summary
 from metrics.report import Surroundings, build, to_json
+
+if TYPE_CHECKING:
+    from metrics.observers.alert_command import AlertCommand
+    from metrics.observers.courier import State
+    from metrics.observers.sinks import Sinks
 
 app = typer.Typer(add_completion=False)
 log = logging.getLogger("kg")
@@ -73,6 +85,7 @@ def process(
     wait: options.Wait = None,
     confirm_above: options.ConfirmAbove = None,
     persona: options.Persona = None,
+    tags: options.Tags = None,
     yes: options.Yes = None,
     chunk_size: options.ChunkSize = None,
     clean: options.Clean = None,
@@ -80,6 +93,10 @@ def process(
     embedder: options.Embedder = None,
     no_model: options.NoModel = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
+    prompt_variants: options.PromptVariants = None,
+    model_variants: options.ModelVariants = None,
+    split: options.Split = None,
     embedding_model: options.EmbeddingModel = None,
     dimensions: options.Dimensions = None,
     base_url: options.BaseUrl = None,
@@ -92,6 +109,11 @@ def process(
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
     prices: options.Prices = None,
+    prom_textfile: options.PromTextfile = None,
+    pushgateway: options.Pushgateway = None,
+    trace_content: options.TraceContent = None,
+    trace_mask: options.TraceMask = None,
+    trace_sample: options.TraceSample = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
     neo4j_embeddings: options.Neo4jEmbeddings = None,
@@ -136,8 +158,10 @@ def retry(
     wait: options.Wait = None,
     confirm_above: options.ConfirmAbove = None,
     persona: options.Persona = None,
+    tags: options.Tags = None,
     yes: options.Yes = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
     embedding_model: options.EmbeddingModel = None,
     base_url: options.BaseUrl = None,
     embedding_base_url: options.EmbeddingBaseUrl = None,
@@ -146,6 +170,11 @@ def retry(
     resolve: options.Resolve = None,
     ontology: options.OntologyFile = None,
     keep_unsupported: options.KeepUnsupported = None,
+    prom_textfile: options.PromTextfile = None,
+    pushgateway: options.Pushgateway = None,
+    trace_content: options.TraceContent = None,
+    trace_mask: options.TraceMask = None,
+    trace_sample: options.TraceSample = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
     neo4j_embeddings: options.Neo4jEmbeddings = None,
@@ -213,6 +242,10 @@ def _run(
     now = time.time()
     run = new_run_id(now)
     to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)
+    if settings.extractor_used == "openai":
+        ways_of(settings)
+    if settings.prom_textfile:
+        _check_textfile(settings.prom_textfile)
     ontology_of(settings)
     settings, plan = fitted(settings, plan)
     prices_of(settings)
@@ -228,7 +261,7 @@ def _run(
         _ask_consent(settings, ledger)
         _make_room("--output-dir", folder)
         _make_room("--log-file", log_file.parent, log_file)
-        handler = to_file(log_file, run, settings.secrets)
+        handler = to_file(log_file, run, settings.secrets, daily=bool(settings.log_file))
         try:
             if prepare:
                 plan = prepare(ledger, plan)
@@ -238,16 +271,36 @@ def _run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
                 )
             _write_report(folder, report)
+            if json:
+                sys.stdout.write(to_json(report).decode() + "\n")
+            else:
+                print(summary(report), flush=True)  # nobody waits for the page
+            with ledger.reading() as db:
+                drawn = draw(db, report, settings, folder) or folder / "report.md"
+            _afterwards(settings, ledger)
         finally:
             for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
             handler.close()
-    if json:
-        sys.stdout.write(to_json(report).decode() + "\n")
-    else:
-        print(summary(report))
-        print(f"  report     {folder / 'report.md'}")
+    if not json:
+        print(f"  report     {drawn}")
     return code
+
+
+def _afterwards(settings: Settings, ledger: Ledger) -> None:
+    """What is done when the run is over, noted and reported. Nothing of it can make it a worse run."""
+    now = time.time()
+    try:
+        close_books(settings, ledger, prices_of(settings), now)
+        tell_prometheus(settings, now)
+    except Exception as error:  # noqa: BLE001  whatever it is, the run went as it went
+        log.warning("its calls were not added up, or Prometheus not told: %s: %s", type(error).__name__, error)
+
+
+def _check_textfile(file: str) -> None:
+    from metrics.observers.prometheus import check_name
+
+    check_name(Path(file))
 
 
 def _make_room(option: str, folder: Path, file: Path | None = None) -> None:
@@ -283,14 +336,57 @@ async def _asked_and_written(
     collect: bool,
 ) -> tuple[dict[str, Any], int]:
     progress, totals = Progress(), Totals()
-    parts = wire(settings, plan, ledger, run, progress, [totals, JsonLog()], stop, collect=collect)
+    observed = await asyncio.to_thread(take_inbox, settings, ledger)
+    sinks = sinks_of(settings, run, command, now)
+    alarm = alert_command_of(settings, run)
+    observers: list[Observer] = [totals, JsonLog(), *([sinks] if sinks else []), *([alarm] if alarm else [])]
     try:
-        outcome, names = await _worked(settings, parts, ledger, run, command, now, totals, stop, quiet=quiet)
+        parts = wire(settings, plan, ledger, run, progress, observers, stop, collect=collect)
+        try:
+            outcome, names = await _worked(
+                settings, parts, ledger, run, command, now, totals, observers, stop, quiet=quiet
+            )
+            if parts.budget:
+                tell_of_the_month(settings, parts.budget, partial(say_of_a_quota, observers), time.time())
+        finally:
+            await parts.close()
+        report = _report(settings, ledger, parts, outcome, names)
+        ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+        if outcome.ending.kind == "budget" and (refused := parts.budget and parts.budget.refused()):
+            say_of_a_quota(observers, "quota_exceeded", refused)
+        _tell_the_end(observers, outcome, report)
+    except BaseException as error:
+        if sinks:
+            sinks.run_finished(time.time(), {}, {}, type(error).__name__)
+        raise
     finally:
-        await parts.close()
-    report = _report(settings, ledger, parts, outcome, names)
-    ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
+        # The run is over and noted; services have five seconds to take the rest.
+        watchers = (sinks, alarm, observed)
+        states, *_ = await asyncio.gather(*(asyncio.to_thread(_closed, each) for each in watchers))
+    if states:
+        report["traces"] = as_rows(states)
+        ledger.write(finish, run, outcome.finished_at, outcome.status, outcome.exit_code, to_json(report))
     return report, outcome.exit_code
+
+
+def _closed(watcher: Sinks | AlertCommand | None) -> list[State]:
+    """What became of what it was to carry."""
+    return (watcher.close() or []) if watcher else []
+
+
+def _tell_the_end(observers: Sequence[Observer], outcome: Outcome, report: dict[str, Any]) -> None:
+    figures = figures_of(report)
+    for store in outcome.failed_stores:
+        tell(observers, "store_error", store=store)
+    tell(observers, "run_finished", **figures)
+    for observer in observers:
+        if isinstance(observer, RunObserver):
+            observer.run_finished(
+                outcome.finished_at,
+                figures,
+                scores_of(report),
+                "" if outcome.exit_code in {0, 2} else outcome.ending.kind,
+            )
 
 
 async def _worked(
@@ -301,6 +397,7 @@ async def _worked(
     command: str,
     now: float,
     totals: Totals,
+    observers: Sequence[Observer],
     stop: Stop,
     *,
     quiet: bool,
@@ -323,6 +420,7 @@ async def _worked(
         stores["graph_store"],
         stores["vector_store"],
     )
+    tell(observers, "run_started", command=command, killed_runs_before=recovered.runs)
     outcome = Outcome(run, command, now, recovered, progress, parts.projector.result)
     async with shown(parts, totals, quiet=quiet):
         await work(outcome, ledger, parts.pipeline, parts.projector, stop)
@@ -353,8 +451,10 @@ def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
 def _report(
     settings: Settings, ledger: Ledger, parts: Parts, outcome: Outcome, names: dict[str, str]
 ) -> dict[str, Any]:
-    models = {"extract": settings.model, "embed": settings.embedding_model, "resolve": settings.model_of("resolve")}
+    stages = [("extract", way.model) for way in settings.trial] or [("extract", settings.model)]
+    stages += [("embed", settings.embedding_model), ("resolve", settings.model_of("resolve"))]
     used = {client.endpoint.model for client in parts.clients}
+    prompt = parts.prompts[0] if len({one.version for one in parts.prompts}) == 1 else None
     about = Surroundings(
         workspace=settings.workspace,
         version=__version__,
@@ -367,11 +467,12 @@ def _report(
         forecast=parts.forecast.said() if parts.budget else {},
         price_sources={
             m: parts.prices.source(m, stage, "batch" if settings.batch_api else "standard")
-            for stage, m in models.items()
+            for stage, m in stages
             if m in used
         },
         budget=parts.budget.state() if parts.budget else (),
         refused=parts.budget.refused() if parts.budget else None,
+        prompt={"version": prompt.version, "hash": prompt.hash, "tokens": parts.forecast.repeated()} if prompt else {},
     )
     with ledger.reading() as db:
         return build(db, outcome, about, parts.prices)
@@ -396,6 +497,7 @@ def _ask_consent(settings: Settings, ledger: Ledger) -> None:
         remote.append(settings.neo4j_uri)
     if settings.vector_store_used == "qdrant" and settings.qdrant_url:
         remote.append(settings.qdrant_url)
+    remote += trace_hosts(settings)
     for url in dict.fromkeys(without_credentials(url) for url in remote):
         if urlsplit(url).hostname in _LOCAL:
             continue

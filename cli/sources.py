@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from core_engine.errors import SettingsError
 from core_engine.settings import Settings, flag
-from metrics.caps import checked as checked_budget
+from metrics import caps, quotas
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,30 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, con
             origins[name] = "default"
             continue
         value, origins[name] = found
-        if name == "budget":
-            values[name] = checked_budget(value, toml_path)
+        if name == "tags":
+            values[name] = _tags(flags, environ, toml, toml_path, dotenv)
+            continue
+        if name in _CHECKED:
+            values[name] = _CHECKED[name](value, toml_path)
             continue
         values[name] = _as_type(value, types[name], origins[name])
+    _per_stage(values, origins)
     try:
         return Loaded(Settings(**values), origins)
     except SettingsError as error:
         raise SettingsError(_placed(str(error), origins)) from error
+
+
+def _per_stage(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """Let `[models]` name the models of extraction and embedding, where no flag and no variable does."""
+    stages: dict[str, str] = values.get("models", {})
+    for stage, name in (("extract", "model"), ("embed", "embedding_model")):
+        in_a_file = origins[name] == "default" or origins[name].endswith(f": {name}")
+        if stage not in stages or not in_a_file:
+            continue
+        if stage == "extract":  # the other stages keep the model that is for all
+            values["models"] = {"resolve": values.get(name, Settings().model), **stages}
+        values[name], origins[name] = stages[stage], f"{origins['models']}.{stage}"
 
 
 def _placed(message: str, origins: Mapping[str, str]) -> str:
@@ -69,7 +85,7 @@ def _first(
     toml_path: str,
     dotenv: Mapping[str, str | None],
 ) -> tuple[Any, str] | None:
-    if flags.get(name) is not None:
+    if flags.get(name) not in (None, []):
         return flags[name], flag(name)
     for variable in variables:
         if environ.get(variable):
@@ -124,6 +140,34 @@ def _as_type(value: Any, wanted: Any, origin: str) -> Any:
     raise SettingsError(f"{origin}: {value!r} should be {_IN_WORDS.get(kind, 'a table of texts')}")
 
 
+def _tags(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    toml: Mapping[str, Any],
+    toml_path: str,
+    dotenv: Mapping[str, str | None],
+) -> dict[str, str]:
+    """All tags together: each place adds its own, and of two with one name that counts which stands nearer."""
+    tags: dict[str, str] = {}
+    for text in filter(None, (dotenv.get(_TAGS),)):
+        tags |= pairs(text.split(","), f".env: {_TAGS}")
+    if "tags" in toml:
+        tags |= _as_type(toml["tags"], Mapping[str, str], f"{toml_path}: tags")
+    if environ.get(_TAGS):
+        tags |= pairs(environ[_TAGS].split(","), _TAGS)
+    return tags | pairs(flags.get("tags") or (), "--tag")
+
+
+def pairs(texts: Iterable[str], origin: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for name, sign, _ in pairs:
+        if not sign:
+            raise SettingsError(f"{origin}: {name!r} should look like NAME=VALUE")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+_TAGS = "KG_TAGS"
+_CHECKED = {"budget": caps.checked, "quota": quotas.checked}
 _IN_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from core_engine.types import (
     EntityRow,
@@ -28,6 +28,9 @@ class GraphStore(Protocol):
 
     async def open(self) -> StoreMark:
         """Connect, make constraints and indexes where they are missing, and say which store this is."""
+
+    async def about(self) -> str:
+        """Which version it is, and whether its indexes are there, in words. It is open."""
 
     async def check_writable(self) -> None:
         """Raise StoreError where this user, or the database, may only be read. Changes nothing."""
@@ -67,6 +70,9 @@ class VectorStore(Protocol):
     async def open(self) -> StoreMark:
         """Connect, make the collection where it is missing, and say which store this is."""
 
+    async def about(self) -> str:
+        """Which version it is, and whether its indexes are there, in words. It is open."""
+
     async def begin(self, generation: int) -> None:
         """Record durably that writing session `generation` begins."""
 
@@ -105,19 +111,30 @@ class Pricer(Protocol):
 
 
 class Budget(Protocol):
-    """What a run may still spend, in US dollars and tokens, reserved before a call at its ceiling, settled after."""
+    """What a run may still spend, in US dollars, tokens and chunks, reserved before a call at its ceiling, settled after."""
 
     others_hold: bool
     """After a refusal: other processes have reserved some of what was missing, and may yet give it back."""
 
-    def reserve(self, ceiling: Decimal | None, tokens: int = 0) -> bool:
-        """False where the ceiling could cross a cap. None: an unpriced call, which no cap in dollars can hold."""
+    def reserve(self, ceiling: Decimal | None, tokens: int = 0, chunks: int = 0, *, persona: str | None = None) -> bool:
+        """False where the ceiling could cross a cap. None: an unpriced call, which no cap in dollars can hold.
+
+        `persona`: who pays; None for whom the run is.
+        """
 
     def settle(
-        self, ceiling: Decimal | None, cost: Decimal | None, tokens: int = 0, used: int | None = None
+        self,
+        ceiling: Decimal | None,
+        cost: Decimal | None,
+        tokens: int = 0,
+        used: int | None = None,
+        chunks: int = 0,
+        done: int | None = None,
+        *,
+        persona: str | None = None,
     ) -> None: ...
 
-    def correct(self, at: float, dollars: Decimal, tokens: int) -> None:
+    def correct(self, at: float, dollars: Decimal, tokens: int, chunks: int = 0, *, persona: str | None = None) -> None:
         """What an earlier run had reserved at that time (Unix), and which counts as spent, took so much more, or less."""
 
     def refusal(self) -> str:
@@ -129,4 +146,26 @@ class Observer(Protocol):
 
     def call_finished(self, call: LLMCall) -> None: ...
 
-    def event(self, name: str, fields: dict[str, Any]) -> None: ...
+    def event(self, name: str, fields: dict[str, Any]) -> None:
+        """Something happened: run_started, run_finished, dead_letter, store_error, … The fields hold ids, counts and
+        short words, never text of a transcript or a reply.
+        """
+
+
+@runtime_checkable
+class RunObserver(Observer, Protocol):
+    """One that is also told how the run ended."""
+
+    def run_finished(
+        self,
+        at: float,
+        figures: Mapping[str, float | int | str],
+        scores: Mapping[str, tuple[float, str]],
+        error: str,
+    ) -> None: ...
+
+
+def tell(observers: Sequence[Observer], name: str, **fields: Any) -> None:
+    """Tell each of something that happened."""
+    for observer in observers:
+        observer.event(name, fields)

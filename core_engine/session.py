@@ -72,6 +72,12 @@ class Outcome:
         return 2 if self.progress.buried or self.progress.unreadable else 0
 
     @property
+    def failed_stores(self) -> list[str]:
+        """The roles of the stores that were given up."""
+        written = (("graph", self.projection.graph), ("vectors", self.projection.vectors))
+        return [role for role, of in written if of.failed] if self.projection.errors else []
+
+    @property
     def status(self) -> str:
         if self.exit_code == 0 and self.ending.kind == "pending":
             return "pending"  # Batch jobs are at work

@@ -6,6 +6,7 @@ Read once, in `cli`, from flags > environment > `kg.toml` > `.env` > defaults. N
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,9 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core_engine.errors import SettingsError
+from core_engine.trial import Way, ways
+from core_engine.types import Payer
 
 _PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")  # with or without a port
 _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
+_LONGEST_TAG = 200  # characters of a value
+_MOST_TAGS = 20
 
 
 def _option(default: Any, *env: str, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
@@ -62,6 +68,10 @@ class Settings:
     timeout: float = _option(120.0)
     retries: int = _option(6)
     resolve: str = _option("auto", choices=("auto", "none", "rules", "model"))
+    prompt: str | None = _option(None)
+    prompt_variants: str | None = _option(None)
+    model_variants: str | None = _option(None)
+    split: str | None = _option(None)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     ontology: str | None = _option(None)
     keep_unsupported: bool = _option(False)
@@ -84,8 +94,43 @@ class Settings:
     max_cost: float | None = _option(None)
     confirm_above: float = _option(1.0)
     persona: str | None = _option(None)
+    stage_personas: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
+    path_personas: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
+    tags: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
+    quota: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
+    alert_command: str | None = _option(None)
+    alert_webhook: str | None = _option(None, secret=True)
+    retention_days: int = _option(90)
+    archive: str | None = _option(None)
+    prom_textfile: str | None = _option(None)
+    pushgateway: str | None = _option(None)
     yes: bool = _option(False)
+
+    trace_content: str = _option("none", choices=("none", "prompts", "replies", "both"))
+    trace_mask: bool = _option(False)
+    trace_sample: float = _option(1.0)
+    langsmith_tracing: str = _option("", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+    langsmith_api_key: str | None = _option(None, "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", secret=True)
+    langsmith_endpoint: str = _option("https://api.smith.langchain.com", "LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT")
+    langsmith_project: str = _option("kg", "LANGSMITH_PROJECT", "LANGCHAIN_PROJECT")
+    langsmith_workspace_id: str = _option("", "LANGSMITH_WORKSPACE_ID")
+    langfuse_public_key: str | None = _option(None, "LANGFUSE_PUBLIC_KEY", secret=True)
+    langfuse_secret_key: str | None = _option(None, "LANGFUSE_SECRET_KEY", secret=True)
+    langfuse_host: str = _option("https://cloud.langfuse.com", "LANGFUSE_HOST", "LANGFUSE_BASE_URL")
+    posthog_api_key: str | None = _option(None, "POSTHOG_API_KEY", "POSTHOG_PROJECT_API_KEY", secret=True)
+    posthog_host: str = _option("https://us.i.posthog.com", "POSTHOG_HOST")
+    phoenix_endpoint: str | None = _option(None, "PHOENIX_COLLECTOR_ENDPOINT")
+    phoenix_api_key: str | None = _option(None, "PHOENIX_API_KEY", secret=True)
+    otlp_endpoint: str | None = _option(None, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    otlp_traces_endpoint: str | None = _option(None, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    otlp_headers: str | None = _option(
+        None, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS", secret=True
+    )
+    otlp_protocol: str = _option("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    otel_resource_attributes: str = _option("", "OTEL_RESOURCE_ATTRIBUTES")
+    otel_service_name: str = _option("kg", "OTEL_SERVICE_NAME")
+    otel_sdk_disabled: str = _option("", "OTEL_SDK_DISABLED")
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
 
     def __post_init__(self) -> None:
@@ -94,8 +139,16 @@ class Settings:
                 f"--workspace {self.workspace!r} can't be a name: letters, digits, '.', '_' and '-', 64 at most, "
                 "beginning with a letter or digit"
             )
-        if self.persona is not None and not _WORKSPACE.fullmatch(self.persona):
-            raise SettingsError(f"--persona {self.persona!r} can't be a name: the same signs as in a workspace's")
+        if self.persona is not None:
+            _check_persona("--persona", self.persona)
+        for stage, persona in self.stage_personas.items():
+            if stage not in STAGES:
+                raise SettingsError(f"stage_personas.{stage}: choose one of {', '.join(STAGES)}")
+            _check_persona(f"stage_personas.{stage}", persona)
+        for pattern, persona in self.path_personas.items():
+            _check_persona(f"path_personas.{pattern!r}", persona)
+        _check_tags(self.tags)
+        _check_command(self.alert_command)
         for item in fields(self):
             choices = item.metadata.get("choices")
             value = getattr(self, item.name)
@@ -105,10 +158,12 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise SettingsError(f"{flag(name)} must be between {least:g} and {most:g}, and is {value:g}")
-        if unknown := self.models.keys() - _STAGES:
-            raise SettingsError(f"models.{min(unknown)}: choose one of {', '.join(sorted(_STAGES))}")
+        if unknown := self.models.keys() - set(STAGES):
+            raise SettingsError(f"models.{min(unknown)}: choose one of {', '.join(sorted(STAGES))}")
         for name, schemes in _URLS:
             _check_url(flag(name), getattr(self, name), schemes)
+        if self.trial and self.batch_api:
+            raise SettingsError("--batch-api has no variants: try them without it, on a part (--limit)")
 
     # --- what "auto" means ------------------------------------------------------------------------------------------
 
@@ -165,8 +220,18 @@ class Settings:
         return bool(self.api_key or self.base_url)
 
     def model_of(self, stage: str) -> str:
-        """The chat model of a stage: extract | resolve."""
-        return self.models.get(stage, self.model)
+        """The chat model of a stage: extract | resolve. `[models]` is read into `model` where that is what counts."""
+        return self.models.get(stage, self.model) if stage != "extract" else self.model
+
+    @property
+    def trial(self) -> tuple[Way, ...]:
+        """The prompts or models that are compared in this run; () for one of each."""
+        return ways(self.model, self.prompt, self.model_variants, self.prompt_variants, self.split)
+
+    @property
+    def payer(self) -> Payer:
+        """Who the calls are for."""
+        return Payer(self.persona or "", self.stage_personas, self.tags, self.workspace, self.path_personas)
 
     @property
     def asks_models(self) -> bool:
@@ -212,7 +277,7 @@ class Settings:
         return shown
 
 
-_STAGES = {"resolve"}  # that may have another chat model than --model
+STAGES = ("extract", "embed", "resolve")  # in which models are asked, each of which may have a model of its own
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_concurrent", 1, 1000),
@@ -231,17 +296,23 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("wait", 0, 1e9),
     ("max_cost", 0, 1e9),
     ("confirm_above", 0, 1e9),
+    ("retention_days", 0, 36_500),
+    ("trace_sample", 0, 1),
 )
 _URLS = (
     ("base_url", ("http", "https")),
     ("embedding_base_url", ("http", "https")),
     ("qdrant_url", ("http", "https")),
+    ("alert_webhook", ("http", "https")),
+    ("pushgateway", ("http", "https")),
     ("neo4j_uri", ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")),
 )
 
 
 def flag(name: str) -> str:
     """The option's name as the user types it, or the environment's where it has no option."""
+    if name in {"alert_command", "alert_webhook"}:
+        return f"KG_{name.upper()}"
     if name in {"neo4j_uri", "qdrant_url"}:
         return name.upper()
     return "--" + name.replace("_", "-")
@@ -254,6 +325,34 @@ def without_credentials(url: str) -> str:
     if "@" in host or not _PLAIN_HOST.fullmatch(host):
         rest = rest.rpartition("@")[2]
     return (before + sign + rest if sign else url.rpartition("@")[2]).partition("?")[0]
+
+
+def _check_persona(name: str, persona: str) -> None:
+    if not _WORKSPACE.fullmatch(persona):
+        raise SettingsError(f"{name} {persona!r} can't be a name: the same signs as in a workspace's")
+
+
+def _check_command(command: str | None) -> None:
+    try:
+        empty = command is not None and not shlex.split(command)
+    except ValueError as error:
+        raise SettingsError(f"KG_ALERT_COMMAND {command!r} can't be read: {error}") from error
+    if empty:
+        raise SettingsError("KG_ALERT_COMMAND says nothing to run")
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    if len(tags) > _MOST_TAGS:
+        raise SettingsError(f"--tag: {len(tags)} tags are too many: {_MOST_TAGS} at most")
+    for name, value in tags.items():
+        if not _TAG.fullmatch(name):
+            raise SettingsError(
+                f"--tag {name!r} can't be a name: letters, digits, '.', '_' and '-', 64 at most, beginning with a letter"
+            )
+        if not value or len(value) > _LONGEST_TAG or not value.isprintable():
+            raise SettingsError(
+                f"--tag {name}: {value[:_LONGEST_TAG]!r} can't be a value: {_LONGEST_TAG} printable characters at most, and one at least"
+            )
 
 
 def _check_url(name: str, url: str | None, schemes: tuple[str, ...]) -> None:

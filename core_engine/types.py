@@ -148,6 +148,7 @@ class BatchItem:
     """A chunk in a batch, with the questions to ask about it (their numbers in the ledger; None: not to be asked).
 
     `follows` says that the chunk before it stands right before it in the same batch, so that no context is needed.
+    `persona` is who its file is for; None where files don't say. All items of a batch are for the same one.
     """
 
     chunk: Chunk
@@ -155,14 +156,16 @@ class BatchItem:
     extract: int | None
     embed: int | None
     follows: bool = False
+    persona: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Chunks that are asked about together."""
+    """Chunks that are asked about together. `variant`: by which of the ways that are on trial, from 0."""
 
     id: str
     items: tuple[BatchItem, ...]
+    variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,11 @@ class LLMCall:
     """One request to a model, as the ledger and every observer see it. Durations in seconds, `cost` in US dollars.
 
     `cost` of None means unpriced: the price list does not know the model. It never means free.
+    `persona` is who the call is for ('' for nobody in particular), `tags` are those of its run. `prompt_hash` is of all
+    that is asked besides the chunks. `temperature` of 1 is the model's own, where it takes no other. `max_output` is the
+    ceiling of the reply in tokens (0: none is asked for), `requests_left` and `tokens_left` what the provider says is
+    left of this minute (-1: it doesn't), `http_status` 0 where no answer came.
+    `asked`, `replied` and `speakers` are empty unless the user wants content in traces.
     """
 
     id: str
@@ -215,6 +223,49 @@ class LLMCall:
     finish_reason: str = ""
     request_id: str = ""
     batch_id: str = ""
+    persona: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    workspace: str = ""
+    purpose: str = "first"  # first | again (a network retry) | reask (after a bad reply)
+    provider: str = ""
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    temperature: float = 0.0
+    max_output: int = 0
+    requests_left: int = -1
+    tokens_left: int = -1
+    http_status: int = 0
+    chunks: tuple[str, ...] = ()
+    asked: str = field(default="", repr=False)
+    replied: str = field(default="", repr=False)
+    speakers: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.usage.total / self.duration_s if self.duration_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who a run's calls are for: a persona ('' for none), other ones in some stages, and the tags that all of them bear.
+
+    `paths`: personas by glob of a file's name; these come before those of stages, where a call is about files.
+    """
+
+    persona: str = ""
+    stages: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    workspace: str = ""
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def personas(self) -> tuple[str, ...]:
+        """All of them, the run's own first."""
+        return tuple(dict.fromkeys((self.persona, *self.stages.values(), *self.paths.values())))
+
+    def persona_of(self, stage: str, of_files: str | None = None) -> str:
+        """Who a call is for. `of_files`: what the files say that it is about, if they do."""
+        return self.stages.get(stage, self.persona) if of_files is None else of_files
 
 
 # --- how well the words bear out what is said of them ---------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The account of a home: what all its runs have spent and reserved, in one small SQLite file that processes share.
 
 The ledgers hold the truth; the account adds up what they hold, so that a cap for a day, a month, or several runs at
-once can be asked in microseconds. Each process that spends is a *holder*: what it has spent by quarter of an hour, and
-what it has reserved for calls that are out. When it ends, its sums are folded into the history. When it dies, whoever
+once can be asked in microseconds. Each process that spends is a *holder*: what it has spent by quarter of an hour and
+persona, and what it has reserved for calls that are out. When it ends, its sums are folded into the history. When it dies, whoever
 notices next settles for it by its ledger: what was answered at its cost, what was sent at its ceiling; what it had
 reserved and never sent is free again. Where the ledger is gone, all it had reserved counts as spent.
 
@@ -21,46 +21,66 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from core_engine.errors import LedgerError
 from core_engine.ledger import spending
 from core_engine.ledger.lock import RunLock, is_held
-from metrics.caps import Cap, Caps
+from core_engine.ledger.tally import PICO, SLOT_S, pico
+from metrics.caps import UNITS, Cap, Caps
 
 _FILE = "_account.sqlite3"  # no workspace's name begins with _
 _HOLDERS = "_holders"
-_SLOT_S = 900  # all time zones of today differ by quarters of an hour
 _MONTH_S = 32 * 86_400
+_TOLD_S = 400 * 86_400
 _TRIES, _TRY_S = 100, 0.05
-_PICO = 10**12  # money is kept in whole trillionths of a dollar, so that sums are exact
-_TABLES = """
+_SUMS = ", ".join(UNITS)
+_ARE = ", ".join(f"{unit} INTEGER NOT NULL" for unit in UNITS)
+_ADD = ", ".join(f"{unit} = {unit} + excluded.{unit}" for unit in UNITS)
+_VERSION = 2
+_TABLES = f"""
+DROP TABLE IF EXISTS folded;
+DROP TABLE IF EXISTS folds;
+DROP TABLE IF EXISTS holder;
+DROP TABLE IF EXISTS spent;
 CREATE TABLE folded (
-    slot INTEGER NOT NULL, workspace TEXT NOT NULL, persona TEXT NOT NULL, dollars INTEGER NOT NULL,
-    tokens INTEGER NOT NULL, PRIMARY KEY (slot, workspace, persona)
+    slot INTEGER NOT NULL, workspace TEXT NOT NULL, persona TEXT NOT NULL, {_ARE},
+    PRIMARY KEY (slot, workspace, persona)
 ) WITHOUT ROWID;
 CREATE TABLE folds (count INTEGER NOT NULL);
 INSERT INTO folds VALUES (0);
 CREATE TABLE holder (
-    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, persona TEXT NOT NULL, run TEXT NOT NULL, since REAL NOT NULL,
-    held_dollars INTEGER NOT NULL DEFAULT 0, held_tokens INTEGER NOT NULL DEFAULT 0
+    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, persona TEXT NOT NULL, run TEXT NOT NULL, since REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE held (
+    holder TEXT NOT NULL, persona TEXT NOT NULL, {_ARE}, PRIMARY KEY (holder, persona)
 ) WITHOUT ROWID;
 CREATE TABLE spent (
-    holder TEXT NOT NULL, slot INTEGER NOT NULL, dollars INTEGER NOT NULL, tokens INTEGER NOT NULL,
-    PRIMARY KEY (holder, slot)
+    holder TEXT NOT NULL, slot INTEGER NOT NULL, persona TEXT NOT NULL, {_ARE}, PRIMARY KEY (holder, slot, persona)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+CREATE TABLE told (
+    cap TEXT NOT NULL, since INTEGER NOT NULL, percent INTEGER NOT NULL, PRIMARY KEY (cap, since, percent)
+) WITHOUT ROWID;
+PRAGMA user_version = {_VERSION};
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """Dollars and tokens together."""
+    """Dollars, tokens and chunks together."""
 
     dollars: Decimal = Decimal(0)
     tokens: int = 0
+    chunks: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.dollars + other.dollars, self.tokens + other.tokens, self.chunks + other.chunks)
+
+    def __neg__(self) -> Amount:
+        return Amount(-self.dollars, -self.tokens, -self.chunks)
 
     def of(self, unit: str) -> Decimal:
-        return self.dollars if unit == "dollars" else Decimal(self.tokens)
+        return Decimal(getattr(self, unit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +96,11 @@ class Standing:
     def left(self) -> Decimal:
         return max(self.cap.amount - self.spent - self.held, Decimal(0))
 
+    @property
+    def percent(self) -> float:
+        """Of the cap that is spent."""
+        return float(100 * self.spent / self.cap.amount)
+
 
 class Account:
     """The account as one run sees it. Close it when the run ends. Raises LedgerError where the file can't be used."""
@@ -84,11 +109,11 @@ class Account:
         self, home: Path, workspace: str, persona: str | None, run: str, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._home = home
-        self._who = workspace, persona or ""
+        self._workspace, self._persona = workspace, persona or ""
         self._run = run
         self._clock = clock
         self._id = uuid.uuid4().hex
-        self._folded: dict[tuple[str, str, int, int], tuple[int, int]] = {}
+        self._folded: dict[tuple[str, str, int, int], _Whole] = {}
         self._folds = -1
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = home / _FILE
@@ -104,38 +129,43 @@ class Account:
 
     # --- what a run does --------------------------------------------------------------------------------------------
 
-    def reserve(self, amount: Amount, caps: Caps) -> Standing | None:
+    def reserve(self, amount: Amount, caps: Caps, persona: str | None = None) -> Standing | None:
         """Reserve, unless one of the caps of days and months could be crossed: then that cap's standing."""
-        dollars, tokens = _pico_above(amount.dollars), amount.tokens
+        payer = self._payer(persona)
         with self._explained(), self._transaction():
-            for standing in self._standings(caps):
-                if standing.left < amount.of(standing.cap.unit):
+            for standing in self._standings(caps, payer):
+                if standing.cap.hard and standing.left < amount.of(standing.cap.unit):
                     return standing
-            self._db.execute(
-                "UPDATE holder SET held_dollars = held_dollars + ?, held_tokens = held_tokens + ? WHERE id = ?",
-                (dollars, tokens, self._id),
-            )
+            self._hold(_whole_above(amount), payer)
         return None
 
-    def settle(self, reserved: Amount, spent: Amount) -> None:
+    def settle(self, reserved: Amount, spent: Amount, persona: str | None = None) -> None:
         """Turn what was reserved into what was spent, now."""
+        payer = self._payer(persona)
         with self._explained(), self._transaction():
-            self._db.execute(
-                "UPDATE holder SET held_dollars = held_dollars - ?, held_tokens = held_tokens - ? WHERE id = ?",
-                (_pico_above(reserved.dollars), reserved.tokens, self._id),
-            )
-            self._add(self._id, self._clock(), _pico(spent.dollars), spent.tokens)
+            self._hold(tuple(-one for one in _whole_above(reserved)), payer)
+            self._add(self._id, self._clock(), payer, _whole(spent))
 
-    def correct(self, at: float, amount: Amount) -> None:
+    def correct(self, at: float, amount: Amount, persona: str | None = None) -> None:
         """Count so much more (or less) as spent at a time that has passed."""
         with self._explained(), self._transaction():
-            self._add(self._id, at, _pico(amount.dollars), amount.tokens)
+            self._add(self._id, at, self._payer(persona), _whole(amount))
 
     def standings(self, caps: Caps) -> list[Standing]:
         """How the caps of days and months stand now."""
         # In one transaction: a run that ends between two queries would be counted twice, as live and as history.
         with self._explained(), self._transaction("BEGIN"):
             return list(self._standings(caps))
+
+    def is_news(self, cap: Cap, since: float, percent: int) -> bool:
+        """Whether nobody has told yet that so much of a cap is spent, in the period that began then: now somebody has."""
+        with self._explained(), self._transaction():
+            self._db.execute("DELETE FROM told WHERE since < ?", (int(since) - _TOLD_S,))
+            return bool(
+                self._db.execute(
+                    "INSERT OR IGNORE INTO told (cap, since, percent) VALUES (?, ?, ?)", (cap.key, int(since), percent)
+                ).rowcount
+            )
 
     def settle_for_the_dead(self) -> None:
         """Settle for processes that ended without a word: what they had reserved may be free again."""
@@ -146,45 +176,45 @@ class Account:
         """Fold this run's sums into the history. What is still reserved counts as spent: nobody will settle it."""
         try:
             with self._explained(), self._transaction():
-                held = self._db.execute(
-                    "SELECT held_dollars, held_tokens FROM holder WHERE id = ?", (self._id,)
-                ).fetchone()
-                if any(held):
-                    self._add(self._id, self._clock(), *held)
+                for persona, *held in self._held(self._id):
+                    self._add(self._id, self._clock(), persona, held)
                 self._fold(self._id)
         finally:
             self._leave()
 
     # --- adding up --------------------------------------------------------------------------------------------------
 
-    def _standings(self, caps: Caps) -> Iterator[Standing]:
-        shared = [cap for cap in caps.caps if cap.period != "run"]
+    def _standings(self, caps: Caps, payer: str | None = None) -> Iterator[Standing]:
+        """Of all caps, or of those that bind a payer."""
+        shared = [cap for cap in caps.caps if cap.period != "run" and (payer is None or cap.binds(payer))]
         if not shared:
             return
         now = self._clock()
         live = self._live()
         for cap in shared:
-            first, after = (round(moment) // _SLOT_S for moment in caps.span(cap.period, now))
-            mine = [row for row in live if _is_of(cap, row.workspace, row.persona)]
-            spent = sum(row.spent(cap.unit, first, after) for row in mine)
-            spent += self._history(cap, first, after)[cap.unit == "tokens"]
-            held = sum(row.held(cap.unit) for row in mine)
-            others = any(row.held(cap.unit) for row in mine if row.id != self._id)
-            yield Standing(cap, _amount(spent, cap.unit), _amount(held, cap.unit), others)
+            first, after = (round(moment) // SLOT_S for moment in caps.span(cap.period, now))
+            at = UNITS.index(cap.unit)
+            mine = [row for row in live if not cap.scope or cap.name == getattr(row, cap.scope)]
+            spent = sum(row.amount[at] for row in mine if row.slot is not None and first <= row.slot < after)
+            spent += self._history(cap, first, after)[at]
+            held = {row.holder: 0 for row in mine}
+            for row in mine:
+                held[row.holder] += row.amount[at] if row.slot is None else 0
+            others = any(amount for holder, amount in held.items() if holder != self._id)
+            yield Standing(cap, _amount(spent, cap.unit), _amount(sum(held.values()), cap.unit), others)
 
     def _live(self) -> list[_Live]:
-        rows: dict[str, _Live] = {}
-        for identity, workspace, persona, dollars, tokens, slot, spent_dollars, spent_tokens in self._db.execute(
-            "SELECT h.id, h.workspace, h.persona, h.held_dollars, h.held_tokens, s.slot, s.dollars, s.tokens "
-            "FROM holder h LEFT JOIN spent s ON s.holder = h.id"
-        ):
-            row = rows.setdefault(identity, _Live(identity, workspace, persona, (dollars, tokens), []))
-            if slot is not None:
-                row.slots.append((slot, spent_dollars, spent_tokens))
-        return list(rows.values())
+        """What the holders have spent, by slot, and what they have reserved."""
+        return [
+            _Live(holder, workspace, persona, slot, tuple(amount))
+            for holder, workspace, persona, slot, *amount in self._db.execute(
+                f"SELECT h.id, h.workspace, s.persona, s.slot, {_SUMS} FROM holder h JOIN spent s ON s.holder = h.id "
+                f"UNION ALL SELECT h.id, h.workspace, d.persona, NULL, {_SUMS} FROM holder h JOIN held d ON d.holder = h.id"
+            )
+        ]
 
-    def _history(self, cap: Cap, first: int, after: int) -> tuple[int, int]:
-        """Dollars and tokens of those who have ended; added up again only when another one has."""
+    def _history(self, cap: Cap, first: int, after: int) -> _Whole:
+        """Of those who have ended; added up again only when another one has."""
         folds = self._db.execute("SELECT count FROM folds").fetchone()[0]
         if folds != self._folds:
             self._folds = folds
@@ -192,30 +222,42 @@ class Account:
         key = cap.scope, cap.name, first, after
         if key not in self._folded:
             column = cap.scope or "''"
+            sums = ", ".join(f"coalesce(sum({unit}), 0)" for unit in UNITS)
             self._folded[key] = self._db.execute(
-                f"SELECT coalesce(sum(dollars), 0), coalesce(sum(tokens), 0) FROM folded "
-                f"WHERE slot >= ? AND slot < ? AND {column} = ?",
-                (first, after, cap.name),
+                f"SELECT {sums} FROM folded WHERE slot >= ? AND slot < ? AND {column} = ?", (first, after, cap.name)
             ).fetchone()
         return self._folded[key]
 
-    def _add(self, holder: str, at: float, dollars: int, tokens: int) -> None:
+    def _payer(self, persona: str | None) -> str:
+        return self._persona if persona is None else persona
+
+    def _hold(self, amount: Sequence[int], persona: str) -> None:
         self._db.execute(
-            "INSERT INTO spent (holder, slot, dollars, tokens) VALUES (?, ?, ?, ?) ON CONFLICT (holder, slot) "
-            "DO UPDATE SET dollars = dollars + excluded.dollars, tokens = tokens + excluded.tokens",
-            (holder, int(at // _SLOT_S), dollars, tokens),
+            f"INSERT INTO held (holder, persona, {_SUMS}) VALUES ({_MARKS}) "
+            f"ON CONFLICT (holder, persona) DO UPDATE SET {_ADD}",
+            (self._id, persona, *amount),
+        )
+
+    def _held(self, holder: str) -> list[tuple[Any, ...]]:
+        """Personas, and what is reserved for each."""
+        return self._db.execute(f"SELECT persona, {_SUMS} FROM held WHERE holder = ?", (holder,)).fetchall()
+
+    def _add(self, holder: str, at: float, persona: str, amount: Sequence[int]) -> None:
+        self._db.execute(
+            f"INSERT INTO spent (holder, slot, persona, {_SUMS}) VALUES (?, {_MARKS}) "
+            f"ON CONFLICT (holder, slot, persona) DO UPDATE SET {_ADD}",
+            (holder, int(at // SLOT_S), persona, *amount),
         )
 
     def _fold(self, holder: str) -> None:
         self._db.execute(
-            "INSERT INTO folded (slot, workspace, persona, dollars, tokens) "
-            "SELECT s.slot, h.workspace, h.persona, s.dollars, s.tokens FROM spent s JOIN holder h ON h.id = s.holder "
-            "WHERE h.id = ? ON CONFLICT (slot, workspace, persona) "
-            "DO UPDATE SET dollars = dollars + excluded.dollars, tokens = tokens + excluded.tokens",
+            f"INSERT INTO folded (slot, workspace, persona, {_SUMS}) "
+            f"SELECT s.slot, h.workspace, s.persona, {_SUMS} FROM spent s JOIN holder h ON h.id = s.holder "
+            f"WHERE h.id = ? ON CONFLICT (slot, workspace, persona) DO UPDATE SET {_ADD}",
             (holder,),
         )
-        self._db.execute("DELETE FROM spent WHERE holder = ?", (holder,))
-        self._db.execute("DELETE FROM holder WHERE id = ?", (holder,))
+        for table, column in (("spent", "holder"), ("held", "holder"), ("holder", "id")):
+            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (holder,))
         self._db.execute("UPDATE folds SET count = count + 1")
 
     # --- beginnings and ends ----------------------------------------------------------------------------------------
@@ -228,7 +270,7 @@ class Account:
             self._settle_for_the_dead()
             self._db.execute(
                 "INSERT INTO holder (id, workspace, persona, run, since) VALUES (?,?,?,?,?)",
-                (self._id, *self._who, self._run, self._clock()),
+                (self._id, self._workspace, self._persona, self._run, self._clock()),
             )
         self._db.execute("PRAGMA synchronous = NORMAL")
 
@@ -248,10 +290,10 @@ class Account:
 
     def _begin_tables(self) -> None:
         """In a new file, all that the home's ledgers know of the last month stands in the history."""
-        if self._db.execute("PRAGMA user_version").fetchone()[0]:
+        if self._db.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
             return
         with self._transaction():
-            if self._db.execute("PRAGMA user_version").fetchone()[0]:
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
                 return
             for statement in _TABLES.split(";\n"):
                 if statement.strip():
@@ -262,27 +304,25 @@ class Account:
 
     def _enter(self, workspace: str, spent: Sequence[spending.Spent]) -> None:
         self._db.executemany(
-            "INSERT INTO folded (slot, workspace, persona, dollars, tokens) VALUES (?,?,?,?,?) "
-            "ON CONFLICT (slot, workspace, persona) "
-            "DO UPDATE SET dollars = dollars + excluded.dollars, tokens = tokens + excluded.tokens",
-            [(int(each.at // _SLOT_S), workspace, each.persona, _pico(each.dollars), each.tokens) for each in spent],
+            f"INSERT INTO folded (slot, workspace, persona, {_SUMS}) VALUES (?, {_MARKS}) "
+            f"ON CONFLICT (slot, workspace, persona) DO UPDATE SET {_ADD}",
+            [(int(each.at // SLOT_S), workspace, each.persona, *_whole(_of(each))) for each in spent],
         )
         self._db.execute("UPDATE folds SET count = count + 1")
 
     def _settle_for_the_dead(self) -> None:
-        rows = self._db.execute(
-            "SELECT id, workspace, run, since, held_dollars, held_tokens FROM holder WHERE id != ?", (self._id,)
-        ).fetchall()
-        for identity, workspace, run, since, *held in rows:
+        rows = self._db.execute("SELECT id, workspace, run, since FROM holder WHERE id != ?", (self._id,)).fetchall()
+        for identity, workspace, run, since in rows:
             if not self._is_dead(identity):
                 continue
             calls = spending.of_run(self._home / workspace / "ledger.sqlite3", run, since)
             if calls is None:
-                self._add(identity, self._clock(), *held)
+                for persona, *held in self._held(identity):
+                    self._add(identity, self._clock(), persona, held)
             else:
                 self._db.execute("DELETE FROM spent WHERE holder = ?", (identity,))
                 for each in calls:
-                    self._add(identity, each.at, _pico(each.dollars), each.tokens)
+                    self._add(identity, each.at, each.persona, _whole(_of(each)))
             self._fold(identity)
 
     def _is_dead(self, holder: str) -> bool:
@@ -318,38 +358,34 @@ class Account:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """A holder: what it has reserved (dollars, tokens), and spent by slot (slot, dollars, tokens)."""
+class _Live(NamedTuple):
+    """What a holder has spent in a slot for a persona; without a slot, what it has reserved."""
 
-    id: str
+    holder: str
     workspace: str
     persona: str
-    reserved: tuple[int, int]
-    slots: list[tuple[int, int, int]]
-
-    def held(self, unit: str) -> int:
-        return self.reserved[unit == "tokens"]
-
-    def spent(self, unit: str, first: int, after: int) -> int:
-        at = 2 if unit == "tokens" else 1
-        return sum(slot[at] for slot in self.slots if first <= slot[0] < after)
+    slot: int | None
+    amount: _Whole
 
 
-def _is_of(cap: Cap, workspace: str, persona: str) -> bool:
-    return not cap.scope or cap.name == (workspace if cap.scope == "workspace" else persona)
+_Whole = tuple[int, ...]  # by unit
+_MARKS = ", ".join("?" * (2 + len(UNITS)))
 
 
-def _pico(dollars: Decimal) -> int:
-    return int((dollars * _PICO).to_integral_value())
+def _of(each: spending.Spent) -> Amount:
+    return Amount(each.dollars, each.tokens, each.chunks)
 
 
-def _pico_above(dollars: Decimal) -> int:
-    return int((dollars * _PICO).to_integral_value(ROUND_CEILING))
+def _whole(amount: Amount) -> _Whole:
+    return pico(amount.dollars), amount.tokens, amount.chunks
+
+
+def _whole_above(amount: Amount) -> _Whole:
+    return int((amount.dollars * PICO).to_integral_value(ROUND_CEILING)), amount.tokens, amount.chunks
 
 
 def _amount(whole: int, unit: str) -> Decimal:
-    return Decimal(whole) / _PICO if unit == "dollars" else Decimal(whole)
+    return Decimal(whole) / PICO if unit == "dollars" else Decimal(whole)
 
 
 def _made(path: Path) -> Path:

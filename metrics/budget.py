@@ -30,25 +30,38 @@ class RunBudget:
         *,
         caps: Caps | None = None,
         account: Account | None = None,
+        persona: str = "",
+        warned: Callable[[str, dict[str, Any]], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`warned` hears of caps of days and months of which much is used, once a period for each level: event, fields."""
         alone = (Cap("run", "dollars", cap, origin="--max-cost"),) if cap is not None else ()
         self.caps = caps or Caps(alone)
-        self.spent = _ZERO
-        self.reserved = _ZERO
-        self.spent_tokens = 0
-        self.reserved_tokens = 0
         self.unpriced = 0
+        self._spent: dict[str, Amount] = {}  # by persona
+        self._reserved: dict[str, Amount] = {}
+        self._persona = persona
+        self._warned = warned
         self.others_hold = False
         self._account = account
         self._shared = account is not None and any(cap.period != "run" for cap in self.caps.caps)
-        self._untold = Amount()
-        self._told_at = clock()
+        self._untold: dict[str, Amount] = {}
+        self._told_at = self._looked_at = clock()
         self._clock = clock
         self._refused: tuple[Standing, Amount] | None = None
         self._stopped_by: tuple[Standing, Amount] | None = None
         self._last: list[dict[str, Any]] | None = None
         self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> Decimal:
+        """US dollars, of calls whose cost nobody knows their ceilings."""
+        return _total(self._spent).dollars
+
+    @property
+    def reserved(self) -> Decimal:
+        """US dollars."""
+        return _total(self._reserved).dollars
 
     @property
     def left(self) -> Decimal | None:
@@ -58,45 +71,76 @@ class RunBudget:
 
     # --- Budget -----------------------------------------------------------------------------------------------------
 
-    def reserve(self, ceiling: Decimal | None, tokens: int = 0) -> bool:
+    def reserve(self, ceiling: Decimal | None, tokens: int = 0, chunks: int = 0, *, persona: str | None = None) -> bool:
         """False where the ceiling could cross a cap. An unpriced call passes those in dollars, which can't hold it."""
-        need = Amount(ceiling or _ZERO, tokens)
+        payer = self._persona if persona is None else persona
+        need = Amount(ceiling or _ZERO, tokens, chunks)
         with self._lock:
             self._refused = None
-            short = self._short_of(need)
+            short = self._short_of(need, payer)
             if short is None and self._shared and self._account:
-                short = self._account.reserve(need, self.caps)
+                short = self._account.reserve(need, self.caps, payer)
             if short is not None:
                 self._refused = short, need
                 self.others_hold = short.others_hold
                 if short.others_hold and self._account:
                     self._account.settle_for_the_dead()
                 return False
-            self.reserved += need.dollars
-            self.reserved_tokens += tokens
+            _add(self._reserved, payer, need)
             return True
 
-    def settle(self, ceiling: Decimal | None, cost: Decimal | None, tokens: int = 0, used: int | None = None) -> None:
+    def settle(
+        self,
+        ceiling: Decimal | None,
+        cost: Decimal | None,
+        tokens: int = 0,
+        used: int | None = None,
+        chunks: int = 0,
+        done: int | None = None,
+        *,
+        persona: str | None = None,
+    ) -> None:
         """Turn a reservation into what the call cost: 0 if it was never sent, None if nobody knows, then the ceiling.
 
-        `used` are the tokens that it took of the `tokens` reserved, likewise.
+        `used` are the tokens that it took of the `tokens` reserved, `done` the chunks that were answered, likewise.
         """
-        reserved = Amount(ceiling or _ZERO, tokens)
-        spent = Amount(reserved.dollars if cost is None else cost, tokens if used is None else used)
+        payer = self._persona if persona is None else persona
+        reserved = Amount(ceiling or _ZERO, tokens, chunks)
+        spent = Amount(
+            reserved.dollars if cost is None else cost,
+            tokens if used is None else used,
+            chunks if done is None else done,
+        )
         with self._lock:
             if ceiling is None:
                 self.unpriced += 1
-            self.reserved -= reserved.dollars
-            self.reserved_tokens -= tokens
-            self.spent += spent.dollars
-            self.spent_tokens += spent.tokens
-            self._tell(reserved, spent)
+            _add(self._reserved, payer, -reserved)
+            _add(self._spent, payer, spent)
+            self._tell(reserved, spent, payer)
+        self.look()
 
-    def correct(self, at: float, dollars: Decimal, tokens: int) -> None:
+    def correct(self, at: float, dollars: Decimal, tokens: int, chunks: int = 0, *, persona: str | None = None) -> None:
         """Correct what an earlier run's reservation counts for in the periods that hold `at`; not in this run's own."""
         if self._account:
             with self._lock:
-                self._account.correct(at, Amount(dollars, tokens))
+                self._account.correct(at, Amount(dollars, tokens, chunks), persona)
+
+    def look(self, *, at_once: bool = False) -> None:
+        """Warn of caps of days and months of which more is spent than was told, at most once a second."""
+        now = self._clock()
+        if not (self._warned and self._account) or not (at_once or now - self._looked_at >= _TELL_S):
+            return
+        news = []
+        with self._lock:
+            self._looked_at = now
+            for standing in self._account.standings(self.caps):
+                since = self.caps.span(standing.cap.period, now)[0]
+                reached = [level for level in self.caps.warn_at if standing.percent >= level]
+                new = [level for level in reached if self._account.is_news(standing.cap, since, level)]
+                if new:
+                    news.append((max(new), self._said(standing)))
+        for level, said in news:  # those below have been passed in one step: one warning will do
+            self._warned("quota_warned", {**said, "percent": level})
 
     def refusal(self) -> str:
         """The last refusal in words: which cap, what is left of it, what the call needs, and when the cap turns."""
@@ -121,6 +165,16 @@ class RunBudget:
         with self._lock:
             return [self._said(standing) for standing in self._standings()]
 
+    def news(self, cap: Cap, level: int) -> dict[str, Any] | None:
+        """How a cap of a day or month stands, if nobody has told this level of it in its period yet; now somebody has."""
+        if self._account is None:
+            return None
+        with self._lock:
+            since = self.caps.span(cap.period, self._clock())[0]
+            if not self._account.is_news(cap, since, level):
+                return None
+            return next((self._said(each) for each in self._account.standings(self.caps) if each.cap == cap), None)
+
     def refused(self) -> dict[str, Any] | None:
         """What stopped the run: the cap, what was left of it, what the call `needed`; None if nothing did."""
         if self._stopped_by is None:
@@ -133,37 +187,44 @@ class RunBudget:
         if self._account and self._last is None:
             self._last = self.state()
             with self._lock:
-                self._tell(Amount(), Amount(), at_once=True)
+                self._tell(Amount(), Amount(), self._persona, at_once=True)
+            self.look(at_once=True)
+            with self._lock:
                 self._account.close()
 
     # --- within -----------------------------------------------------------------------------------------------------
 
     def _own(self, cap: Cap) -> Standing:
-        if cap.unit == "dollars":
-            return Standing(cap, self.spent, self.reserved)
-        return Standing(cap, Decimal(self.spent_tokens), Decimal(self.reserved_tokens))
+        spent, reserved = (
+            sums.get(cap.name, Amount()) if cap.scope == "persona" else _total(sums)
+            for sums in (self._spent, self._reserved)
+        )
+        return Standing(cap, spent.of(cap.unit), reserved.of(cap.unit))
 
-    def _short_of(self, need: Amount) -> Standing | None:
-        own = (self._own(cap) for cap in self.caps.caps if cap.period == "run")
+    def _short_of(self, need: Amount, payer: str) -> Standing | None:
+        bound = (cap for cap in self.caps.caps if cap.period == "run" and cap.hard and cap.binds(payer))
+        own = (self._own(cap) for cap in bound)
         return next((each for each in own if each.left < need.of(each.cap.unit)), None)
 
     def _standings(self) -> list[Standing]:
         own = [self._own(cap) for cap in self.caps.caps if cap.period == "run"]
         return own + (self._account.standings(self.caps) if self._account else [])
 
-    def _tell(self, reserved: Amount, spent: Amount, *, at_once: bool = False) -> None:
+    def _tell(self, reserved: Amount, spent: Amount, payer: str, *, at_once: bool = False) -> None:
         if self._account is None:
             return
         if self._shared:
             if reserved != spent or reserved != Amount():
-                self._account.settle(reserved, spent)
+                self._account.settle(reserved, spent, payer)
             return
         # No cap of ours hangs on it: the others may learn a second later what we spent.
-        self._untold = Amount(self._untold.dollars + spent.dollars, self._untold.tokens + spent.tokens)
+        _add(self._untold, payer, spent)
         now = self._clock()
-        if self._untold != Amount() and (at_once or now - self._told_at >= _TELL_S):
-            self._account.settle(Amount(), self._untold)
-            self._untold, self._told_at = Amount(), now
+        if at_once or now - self._told_at >= _TELL_S:
+            for persona, amount in self._untold.items():
+                if amount != Amount():
+                    self._account.settle(Amount(), amount, persona)
+            self._untold, self._told_at = {}, now
 
     def _said(self, standing: Standing) -> dict[str, Any]:
         cap = standing.cap
@@ -177,8 +238,17 @@ class RunBudget:
             "spent": float(round(standing.spent, 8)),
             "left": float(round(standing.left, 8)),
             "resets_at": None if turns is None else dt.datetime.fromtimestamp(turns, self.caps.zone).isoformat(),
+            "hard": cap.hard,
             "set_by": cap.origin,
         }
+
+
+def _total(sums: dict[str, Amount]) -> Amount:
+    return sum(sums.values(), Amount())
+
+
+def _add(sums: dict[str, Amount], persona: str, amount: Amount) -> None:
+    sums[persona] = sums.get(persona, Amount()) + amount
 
 
 def _moment(when: float, zone: dt.tzinfo) -> str:

@@ -1,4 +1,4 @@
-"""The caps of `[budget]` in kg.toml: dollars and tokens, per run, day and month, for the home, a workspace, a persona.
+"""The caps of `[budget]` in kg.toml: dollars, tokens and chunks, per run, day and month, for home, workspace, persona.
 
     [budget]                        # everything in this home together
     time_zone = "Europe/Berlin"     # when a day and a month turn; UTC if left out
@@ -11,14 +11,14 @@
     [budget.persona."*"]            # each persona that has no table of its own
     day_dollars = 0.50
 
-All caps that apply hold at once.
+All caps that apply hold at once. `[quota]` (metrics/quotas.py) gives names to sets of such caps.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -29,8 +29,9 @@ from zoneinfo import ZoneInfo
 from core_engine.errors import SettingsError
 
 PERIODS = ("run", "day", "month")
-UNITS = ("dollars", "tokens")
-_KEYS = tuple(f"{period}_{unit}" for period in PERIODS for unit in UNITS)
+UNITS = ("dollars", "tokens", "chunks")
+WARN_AT = (50, 80, 100)  # per cent of a cap
+KEYS = tuple(f"{period}_{unit}" for period in PERIODS for unit in UNITS)
 _SCOPES = ("workspace", "persona")
 _EACH = "*"
 
@@ -39,7 +40,8 @@ _EACH = "*"
 class Cap:
     """What may be spent at most: `amount` in dollars or tokens, in one run, or in all runs of a day or month.
 
-    `scope` is workspace, persona, or '' for the whole home; `name` says which one. `origin` is where it was set.
+    `scope` is workspace, persona, or '' for the whole home; `name` says which one. `origin` is where it was set. One that
+    is not `hard` is only warned of.
     """
 
     period: str
@@ -48,6 +50,16 @@ class Cap:
     scope: str = ""
     name: str = ""
     origin: str = ""
+    hard: bool = True
+
+    @property
+    def key(self) -> str:
+        """What it caps, whatever the amount."""
+        return f"{self.period} {self.unit} {self.scope} {self.name}".rstrip()
+
+    def binds(self, persona: str) -> bool:
+        """It holds for calls of this persona, in a workspace for which it holds."""
+        return self.scope != "persona" or self.name == persona
 
     def __str__(self) -> str:
         """As a message names it: `the day's cap of $10.00 for workspace 'acme' (kg.toml: day_dollars)`."""
@@ -57,15 +69,16 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The caps that hold for one run, and the time zone in which days and months turn."""
+    """The caps that hold for one run, the time zone in which days and months turn, and at how many per cent to warn."""
 
     caps: tuple[Cap, ...] = ()
     zone: dt.tzinfo = dt.UTC
+    warn_at: tuple[int, ...] = WARN_AT
 
     @property
     def in_dollars(self) -> Cap | None:
         """One of the caps in dollars, if there is any: it can't hold a call whose price nobody knows."""
-        return next((cap for cap in self.caps if cap.unit == "dollars"), None)
+        return next((cap for cap in self.caps if cap.unit == "dollars" and cap.hard), None)
 
     def span(self, period: str, now: float) -> tuple[float, float]:
         """The day or month around `now` in this zone: its first moment, and that of the next one."""
@@ -86,17 +99,21 @@ def caps_of(
     workspace: str,
     persona: str | None = None,
     *,
+    also: Iterable[str] = (),
     max_cost: float | None = None,
     file: str = "kg.toml",
 ) -> Caps:
     """Those caps of the table `[budget]` that hold for a run, and `--max-cost` as one more.
 
+    `also`: other personas for whom some of its calls are.
+
     Raises SettingsError, with file and line, for what the table can't mean.
     """
-    checked = _Table(file, table)
+    checked = Table(file, table)
     zone = checked.zone()
     found = [*checked.caps("", "", table)]
-    for scope, name in (("workspace", workspace), ("persona", persona or "")):
+    personas = dict.fromkeys((persona or "", *also))
+    for scope, name in (("workspace", workspace), *(("persona", each) for each in personas)):
         named = checked.tables(scope)
         key = name if name in named else _EACH
         if name and key in named:
@@ -112,7 +129,7 @@ def checked(table: Any, file: str) -> dict[str, Any]:
     """The table `[budget]`. Raises SettingsError, with file and line, if it says something that can't be."""
     if not isinstance(table, dict):
         raise SettingsError(f"{file}: `budget` must be a table: [budget], and below it lines like day_dollars = 10")
-    written = _Table(file, table)
+    written = Table(file, table)
     written.zone()
     list(written.caps("", "", table))
     for scope in _SCOPES:
@@ -123,17 +140,18 @@ def checked(table: Any, file: str) -> dict[str, Any]:
 
 def amount_in_words(amount: Decimal, unit: str) -> str:
     """Dollars or tokens as a message shows them."""
-    if unit == "tokens":
-        return f"{amount:,.0f} tokens"
+    if unit != "dollars":
+        return f"{amount:,.0f} {unit[:-1] if amount == 1 else unit}"
     return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.6f}".rstrip("0")
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """The table as it stands in the file."""
+class Table:
+    """A table of caps as it stands in the file, under the name `of`."""
 
     file: str
     values: Mapping[str, Any]
+    of: str = "budget"
 
     def zone(self) -> dt.tzinfo:
         name = self.values.get("time_zone", "UTC")
@@ -159,15 +177,15 @@ class _Table:
         for key, value in values.items():
             if key in others:
                 continue
-            if key not in _KEYS:
-                near = get_close_matches(key, (*_KEYS, *others), 1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join((*_KEYS, *others))}"
+            if key not in KEYS:
+                near = get_close_matches(key, (*KEYS, *others), 1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join((*KEYS, *others))}"
                 raise self.wrong(place, key, f"`{key}` is no setting of a budget: {hint}")
             period, unit = key.split("_")
             yield Cap(period, unit, self.amount(place, key, value), scope, name, f"{self.file}: {key}")
 
     def amount(self, place: tuple[str, ...], key: str, value: Any) -> Decimal:
-        whole = key.endswith("_tokens")
+        whole = not key.endswith("_dollars")
         kinds: Any = int if whole else int | float
         if isinstance(value, bool) or not isinstance(value, kinds) or not Decimal(str(value)).is_finite():
             raise self.wrong(place, key, f"`{key}` must be " + ("a whole number" if whole else "an amount in dollars"))
@@ -176,7 +194,7 @@ class _Table:
         return Decimal(str(value))
 
     def wrong(self, place: tuple[str, ...], key: str, what: str) -> SettingsError:
-        return SettingsError(f"{self.file}{_line_of(Path(self.file), ('budget', *place), key)}: {what}")
+        return SettingsError(f"{self.file}{_line_of(Path(self.file), (self.of, *place), key)}: {what}")
 
 
 def _line_of(file: Path, table: tuple[str, ...], key: str) -> str:

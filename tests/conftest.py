@@ -6,6 +6,7 @@ import pytest
 
 from core_engine.loggers import OURS
 from tests.browser.fixture import _chromium, open_page
+from tests.collectors.fixture import _collectors_process, collectors
 from tests.neo4j_server.fixture import neo4j_server
 from tests.openai_server.fixture import openai_server, openai_server_pool
 from tests.qdrant_face.fixture import _face_process, qdrant_face
@@ -13,7 +14,9 @@ from tests.qdrant_face.fixture import _face_process, qdrant_face
 # A fixture is found where it is imported; a second import in a folder's conftest would be a second server.
 __all__ = [
     "_chromium",
+    "_collectors_process",
     "_face_process",
+    "collectors",
     "neo4j_server",
     "open_page",
     "openai_server",

@@ -26,7 +26,18 @@ if TYPE_CHECKING:
     from tests.neo4j_server.server import Address
 
 ROOT = Path(__file__).parent.parent
-_OURS = ("OPENAI_", "KG_", "NEO4J_", "QDRANT_", "LANGSMITH_", "LANGCHAIN_", "LANGFUSE_", "POSTHOG_", "OTEL_")
+_OURS = (
+    "OPENAI_",
+    "KG_",
+    "NEO4J_",
+    "QDRANT_",
+    "LANGSMITH_",
+    "LANGCHAIN_",
+    "LANGFUSE_",
+    "POSTHOG_",
+    "OTEL_",
+    "PHOENIX_",
+)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ from core_engine.llm.batch_api import BatchApi, BatchState, Line
 from core_engine.llm.client import Client, SteppedDown, chat_reply, embedding_reply
 from core_engine.ports import Observer, Pricer
 from core_engine.progress import Progress
-from core_engine.types import LLMCall, Usage
+from core_engine.types import LLMCall, Payer, Usage
 
 log = logging.getLogger("kg.batch")
 
@@ -61,6 +61,7 @@ class Collector:
     pricer: Pricer
     observers: Sequence[Observer]
     progress: Progress
+    payer: Payer = field(default_factory=Payer)
 
     async def collect(self, job: Job, client: Client, state: BatchState) -> Collected:
         """Store all results of a job that is over, and settle its questions. Again after a kill: only what is missing.
@@ -134,7 +135,10 @@ class Collector:
         return replace(
             asked.call,
             run_id=self.run,
+            tags=self.payer.tags,
+            workspace=self.payer.workspace,
             status="answered",
+            http_status=line.status or 0,
             usage=usage,
             cost=self._price(asked.call, usage),
             model_answered=model,
@@ -152,7 +156,10 @@ class Collector:
         call = replace(
             asked.call,
             run_id=self.run,
+            tags=self.payer.tags,
+            workspace=self.payer.workspace,
             status="failed",
+            http_status=(line.status if line else 0) or 0,
             usage=usage,
             cost=cost,
             error_kind=error.kind,

@@ -30,6 +30,7 @@ from core_engine.pipeline import Batches, Ending
 from core_engine.ports import Budget, Observer, Pricer
 from core_engine.progress import Progress
 from core_engine.stopping import Stop
+from core_engine.types import Payer
 
 log = logging.getLogger("kg.batch")
 
@@ -64,6 +65,7 @@ class Means:
     poll_s: float = 60.0
     retries: int = 6
     rng: random.Random = field(default_factory=random.Random)  # jitter is no secret
+    payer: Payer = field(default_factory=Payer)
 
 
 class BatchRun:
@@ -74,7 +76,7 @@ class BatchRun:
         self._ledger = means.ledger
         self._progress = means.progress
         self._submitter = Submitter(means.ledger, means.folder, means.retries, 2 * means.poll_s, means.stop, means.rng)
-        self._collector = Collector(means.ledger, means.run, means.pricer, means.observers, means.progress)
+        self._collector = Collector(means.ledger, means.run, means.pricer, means.observers, means.progress, means.payer)
         self._stopping = asyncio.Event()
         self._source = means.source
         self._ours: set[str] = set()  # jobs that this run has made: its budget holds their ceilings
@@ -135,7 +137,15 @@ class BatchRun:
     async def _round(self) -> None:
         means = self._means
         composer = Composer(
-            means.ledger, means.run, self._source, means.stages, means.prompt, means.budget, means.pricer, means.folder
+            means.ledger,
+            means.run,
+            self._source,
+            means.stages,
+            means.prompt,
+            means.budget,
+            means.pricer,
+            means.folder,
+            means.payer,
         )
         exhausted = False
         try:
@@ -267,13 +277,16 @@ class BatchRun:
 
     async def _abandon(self, job: Job, reason: str) -> None:
         with self._ledger.reading() as db:
-            most = batches.spent(db, job)[2]
+            most = batches.spent(db, job).tokens_at_most
+            persona = batches.persona_of(db, job)
         await self._ledger.commit(batches.abandon, job, reason, time.time())
         if job.id in self._ours:
             self._ours.discard(job.id)
-            self._means.budget.settle(job.ceiling, Decimal(0), most, 0)
+            self._means.budget.settle(job.ceiling, Decimal(0), most, 0, job.chunks, 0, persona=persona)
         else:
-            self._means.budget.correct(job.created_at, -(job.ceiling or Decimal(0)), -most)
+            self._means.budget.correct(
+                job.created_at, -(job.ceiling or Decimal(0)), -most, -job.chunks, persona=persona
+            )
         with self._ledger.reading() as db:
             left = batches.find(db, job.id)
         await self._delete_files(left or job)
@@ -281,12 +294,22 @@ class BatchRun:
     def _settle(self, job: Job) -> None:
         """What the job took of what was reserved for it; an earlier run's reservation counts as spent in that run."""
         with self._ledger.reading() as db:
-            cost, used, most = batches.spent(db, job)
+            spent = batches.spent(db, job)
+            persona = batches.persona_of(db, job)
+        most = spent.tokens_at_most
         if job.id in self._ours:
             self._ours.discard(job.id)
-            self._means.budget.settle(job.ceiling, cost, most, used)
+            self._means.budget.settle(
+                job.ceiling, spent.dollars, most, spent.tokens, job.chunks, spent.chunks, persona=persona
+            )
         else:
-            self._means.budget.correct(job.created_at, (cost or Decimal(0)) - (job.ceiling or Decimal(0)), used - most)
+            self._means.budget.correct(
+                job.created_at,
+                (spent.dollars or Decimal(0)) - (job.ceiling or Decimal(0)),
+                spent.tokens - most,
+                spent.chunks - job.chunks,
+                persona=persona,
+            )
 
     # --- waiting and collecting -------------------------------------------------------------------------------------
 
@@ -429,8 +452,9 @@ class BatchRun:
         for job in jobs:
             if job.id in self._ours:  # its whole ceiling, until a later run knows better
                 with self._ledger.reading() as db:
-                    most = batches.spent(db, job)[2]
-                self._means.budget.settle(job.ceiling, None, most, None)
+                    most = batches.spent(db, job).tokens_at_most
+                    persona = batches.persona_of(db, job)
+                self._means.budget.settle(job.ceiling, None, most, None, job.chunks, None, persona=persona)
         self._progress.waiting = self._waiting_for(jobs)
         self._progress.jobs_pending = len(jobs)
         if jobs and self.ending.kind == "done":

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure, RequestTooLarge
 from core_engine.ledger import questions
@@ -16,7 +17,7 @@ from core_engine.llm.isolation import halves, isolate
 from core_engine.llm.question import Question
 from core_engine.llm.tokens import estimate_tokens
 from core_engine.progress import Progress
-from core_engine.types import Batch
+from core_engine.types import Batch, Chunk
 
 log = logging.getLogger("kg.embed")
 
@@ -29,7 +30,14 @@ _LONGEST_TOKENS = 6_000  # by estimate, which may be 1.3 times too low
 _WAIT_S = 0.2  # for the next offer, while there is one to come
 _GIVE_UP_AFTER = 3  # requests in a row, if none was ever answered
 
-_Text = tuple[int, str]  # a question's number, and what it asks about
+
+class _Text(NamedTuple):
+    """A question's number, what it asks about, the chunk that it is of, and who it is for."""
+
+    question: int
+    text: str
+    chunk: Chunk
+    persona: str | None
 
 
 @dataclass(slots=True)
@@ -37,9 +45,13 @@ class _Ticket:
     """A batch's texts on their way; `done` is set when each question is answered, dead or left open."""
 
     batch: str
-    texts: list[tuple[int, str]]
+    texts: list[_Text]
     done: asyncio.Future[None]
     taken: bool = False
+
+    @property
+    def persona(self) -> str | None:
+        return self.texts[0].persona
 
 
 @dataclass(slots=True)
@@ -64,7 +76,7 @@ class Embedder:
     def offer(self, batch: Batch) -> None:
         """Say that this batch is queued. When enough texts are waiting, they are sent at once."""
         texts = [
-            (item.embed, sendable(item.chunk.text))
+            _Text(item.embed, sendable(item.chunk.text), item.chunk, item.persona)
             for item in batch.items
             if item.embed is not None and item.chunk.text
         ]
@@ -119,8 +131,10 @@ class Embedder:
             inputs, tokens = 0, 0.0
             while self._pending:
                 ticket = self._pending[0]
-                size = sum(estimate_tokens(text) for _, text in ticket.texts)
+                size = sum(estimate_tokens(one.text) for one in ticket.texts)
                 if together and (inputs + len(ticket.texts) > _MOST_INPUTS or tokens + size > most):
+                    break
+                if together and ticket.persona != together[0].persona:
                     break
                 together.append(self._pending.popleft())
                 ticket.taken = True
@@ -177,9 +191,12 @@ class Embedder:
     ) -> ModelError | None:
         if purpose == "reask":
             self.progress.reasked += 1
-        question = Question([no for no, _ in texts], batch, purpose, patient)
+        speakers = {name for one in texts for name in one.chunk.speakers} if self.asker.traces_content else ()
+        chunks = [one.chunk.id for one in texts]
+        numbers, persona = [one.question for one in texts], texts[0].persona
+        question = Question(numbers, batch, purpose, patient, chunks, sorted(speakers), persona)
         try:
-            await self.asker.embed(question, [text for _, text in texts])
+            await self.asker.embed(question, [one.text for one in texts])
         except (PassingFailure, RequestTooLarge, BadReply) as failure:
             return failure
         return None
@@ -200,13 +217,19 @@ class Embedder:
             self.progress.left_open[error.kind] += len(texts)
             log.warning("%s; %d embeddings stay open for the next run", error, len(texts))
         else:
-            for question, _ in texts:
-                await self._bury(question, error)
+            for one in texts:
+                await self._bury(one, error)
 
-    async def _bury(self, question: int, error: ModelError) -> None:
+    async def _bury(self, one: _Text, error: ModelError) -> None:
         self.progress.buried += 1
-        await self.ledger.commit(questions.bury, question, error.kind, None)
-        log.error("no usable embedding: %s (`kg dead-letters` shows it)", error)
+        await self.ledger.commit(questions.bury, one.question, error.kind, None)
+        log.error(
+            "chunk %s: no usable embedding: %s (`kg dead-letters` shows it)",
+            one.chunk.id,
+            error,
+            extra={"chunk_ids": [one.chunk.id]},
+        )
+        self.asker.tell("dead_letter", stage="embed", reason=error.kind, chunk=one.chunk.id)
 
 
 def _is_refusal(error: ModelError) -> bool:

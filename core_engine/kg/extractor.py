@@ -23,7 +23,7 @@ from core_engine.ledger.ledger import Ledger
 from core_engine.llm.isolation import halves, isolate
 from core_engine.llm.question import Question
 from core_engine.progress import Progress
-from core_engine.types import Batch, BatchItem
+from core_engine.types import Batch, BatchItem, Chunk
 
 if TYPE_CHECKING:
     from core_engine.llm.asker import Asker  # brings the model's client along, which the rules have no use for
@@ -50,6 +50,16 @@ class RulesExtractor:
         answers = [(item.extract, scan(item.chunk.turns)) for item in batch.items if item.extract is not None]
         if answers:
             await self._ledger.commit(questions.answer_extractions, None, answers)
+
+
+class TrialExtractor:
+    """Has each batch extracted by the way that it is to be asked by."""
+
+    def __init__(self, ways: Sequence[Extractor]) -> None:
+        self._ways = ways
+
+    async def extract(self, batch: Batch) -> None:
+        await self._ways[batch.variant].extract(batch)
 
 
 class ModelExtractor:
@@ -135,7 +145,7 @@ class ModelExtractor:
                 raise self._asker.give_up(error) from error
         if not isinstance(error, PassingFailure):
             for item in items:
-                await self._bury(item, error.kind, None)
+                await self._bury(batch, item, error.kind, None)
 
     async def _sort_out(
         self,
@@ -168,7 +178,7 @@ class ModelExtractor:
         self, batch: str, items: Sequence[BatchItem], reason: str, call: str | None, more_room: int
     ) -> None:
         if len(items) == 1:
-            await self._bury(items[0], reason, call)
+            await self._bury(batch, items[0], reason, call)
             return
         for half in halves(items):
             await self._resolve(batch, half, "reask", asked_whole_before=True, more_room=more_room)
@@ -179,16 +189,17 @@ class ModelExtractor:
         chunks = [item.chunk for item in items]
         user = self._prompt.render(chunks, [not after for after in follows(items)])
         numbers = [item.extract for item in items if item.extract is not None]
-        answered = await self._asker.chat(
-            Question(numbers, batch, purpose, patient), self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room
-        )
+        speakers = {name for chunk in chunks for name in said_by(chunk)} if self._asker.traces_content else ()
+        ids, persona = [chunk.id for chunk in chunks], items[0].persona
+        question = Question(numbers, batch, purpose, patient, ids, sorted(speakers), persona)
+        answered = await self._asker.chat(question, self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room)
         parsed = read_reply(answered.reply.text, answered.reply.finish_reason, answered.reply.refusal, len(items))
         parsed = without_misplaced(parsed, chunks)
         await self._ledger.commit(store_parsed, answered.call, numbers, parsed)
         truncated = answered.reply.finish_reason == "length"
         return answered.call, parsed, truncated
 
-    async def _bury(self, item: BatchItem, reason: str, call: str | None) -> None:
+    async def _bury(self, batch: str, item: BatchItem, reason: str, call: str | None) -> None:
         if item.extract is None:
             return
         self._progress.buried += 1
@@ -197,8 +208,14 @@ class ModelExtractor:
             "chunk %s: no usable answer: %s (`kg dead-letters` shows it, `kg retry` asks again)",
             item.chunk.id,
             reason,
-            extra={"chunk_ids": [item.chunk.id]},
+            extra={"batch_id": batch, "call_id": call or "", "chunk_ids": [item.chunk.id]},
         )
+        self._asker.tell("dead_letter", stage="extract", reason=reason, chunk=item.chunk.id, batch=batch)
+
+
+def said_by(chunk: Chunk) -> list[str]:
+    """Who speaks in the chunk, and right before it."""
+    return [*chunk.speakers, *(speaker for speaker, _ in chunk.context if speaker)]
 
 
 def follows(items: Sequence[BatchItem]) -> list[bool]:

@@ -15,6 +15,7 @@ import orjson
 
 from core_engine.ledger import calls
 from core_engine.ledger.calls import Sending
+from core_engine.ledger.questions import prompt_of
 from core_engine.ledger.values import ANSWERED, BATCH_JOB, CLAIMED, DEAD, OPEN
 from core_engine.types import LLMCall
 
@@ -62,6 +63,11 @@ class Job:
     expires_at: float | None
     error: str
 
+    @property
+    def chunks(self) -> int:
+        """That are to be extracted."""
+        return self.questions if self.stage == "extract" else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -96,6 +102,16 @@ class Settled:
 
     reopened: int = 0
     buried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpent:
+    """US dollars (None where no price is known), the tokens that were used and that might have been, answered chunks."""
+
+    dollars: Decimal | None
+    tokens: int
+    tokens_at_most: int
+    chunks: int
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Job))
@@ -224,11 +240,12 @@ def forget(db: sqlite3.Connection, job: Job, now: float) -> None:
 
 def open_lines(db: sqlite3.Connection, job: Job) -> Iterator[OpenLine]:
     rows = db.execute(
-        "SELECT id, run, attempt, started_at, batch, questions, purpose, ceiling, tokens_at_most FROM call "
-        "WHERE job = ? AND status = 'batched' ORDER BY no",
+        "SELECT id, run, attempt, started_at, batch, questions, purpose, ceiling, tokens_at_most, persona, provider, "
+        "temperature, max_output, spec FROM call WHERE job = ? AND status = 'batched' ORDER BY no",
         (job.no,),
-    )
-    for identity, run, attempt, started_at, batch, numbers, purpose, ceiling, most in rows:
+    ).fetchall()
+    prompts = {spec: prompt_of(db, spec) for spec in {row[-1] for row in rows}}
+    for identity, run, attempt, started_at, batch, numbers, purpose, ceiling, most, persona, *asked, spec in rows:
         questions = tuple(orjson.loads(numbers))
         call = LLMCall(
             id=identity,
@@ -241,6 +258,13 @@ def open_lines(db: sqlite3.Connection, job: Job) -> Iterator[OpenLine]:
             status="batched",
             started_at=started_at,
             batch_id=batch,
+            persona=persona,
+            purpose=purpose,
+            provider=asked[0],
+            temperature=asked[1],
+            max_output=asked[2],
+            prompt_version=prompts[spec][0],
+            prompt_hash=prompts[spec][1],
         )
         yield OpenLine(call, questions, purpose, None if ceiling is None else Decimal(ceiling), most)
 
@@ -290,19 +314,25 @@ def end(db: sqlite3.Connection, job: Job, now: float, error: str = "") -> Settle
     return Settled(reopened, buried)
 
 
-def spent(db: sqlite3.Connection, job: Job) -> tuple[Decimal | None, int, int]:
-    """What the job's lines have cost, those of which nobody knows at their ceilings, and the tokens that they used.
-
-    The dollars are None where no price is known. The last figure is the tokens that they might have used.
-    """
-    dollars, used, most = Decimal(0), 0, 0
-    for cost, ceiling, tokens, at_most, status in db.execute(
-        "SELECT cost, ceiling, prompt + completion, tokens_at_most, status FROM call WHERE job = ?", (job.no,)
+def spent(db: sqlite3.Connection, job: Job) -> JobSpent:
+    """What the job's lines have cost: those of which nobody knows count at their ceilings."""
+    dollars, used, most, chunks = Decimal(0), 0, 0, 0
+    for cost, ceiling, tokens, at_most, status, questions in db.execute(
+        "SELECT cost, ceiling, prompt + completion, tokens_at_most, status, json_array_length(questions) FROM call "
+        "WHERE job = ?",
+        (job.no,),
     ):
         dollars += Decimal((ceiling or 0) if cost is None else cost)
         used += tokens if cost is not None or (status == "answered" and tokens) else at_most
         most += at_most
-    return (None if job.ceiling is None else dollars), used, most
+        chunks += questions if status == "answered" and job.stage == "extract" else 0
+    return JobSpent(None if job.ceiling is None else dollars, used, most, chunks)
+
+
+def persona_of(db: sqlite3.Connection, job: Job) -> str | None:
+    """Who the job was made for; None where none of its lines is left."""
+    row = db.execute("SELECT persona FROM call WHERE job = ? LIMIT 1", (job.no,)).fetchone()
+    return row[0] if row else None
 
 
 def tried_before(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, str]:

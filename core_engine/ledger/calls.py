@@ -43,7 +43,8 @@ def begin(db: sqlite3.Connection, sending: Sending) -> None:
     call = sending.call
     db.execute(
         "INSERT INTO call (id, run, batch, stage, endpoint, model, spec, questions, attempt, purpose, ceiling, "
-        "started_at, wait_s, tokens_at_most, measured, status) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')",
+        "started_at, wait_s, tokens_at_most, measured, persona, provider, temperature, max_output, status) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')",
         (
             call.id,
             call.run_id,
@@ -60,6 +61,10 @@ def begin(db: sqlite3.Connection, sending: Sending) -> None:
             call.wait_s,
             sending.tokens_at_most,
             sending.measured,
+            call.persona,
+            call.provider,
+            call.temperature,
+            call.max_output,
         ),
     )
 
@@ -68,7 +73,8 @@ def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error:
     """Store how a call ended. An answered chat call is stored unparsed first."""
     db.execute(
         "UPDATE call SET started_at = ?, wait_s = ?, status = ?, duration_s = ?, prompt = ?, cached = ?, completion = ?, reasoning = ?, cost = ?, "
-        "error_kind = ?, error = ?, model_answered = ?, finish_reason = ?, request_id = ?, reply = ?, parsed = ? "
+        "error_kind = ?, error = ?, model_answered = ?, finish_reason = ?, request_id = ?, reply = ?, parsed = ?, "
+        "http_status = ?, requests_left = ?, tokens_left = ? "
         "WHERE id = ?",
         (
             call.started_at,
@@ -87,6 +93,9 @@ def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error:
             call.request_id,
             reply,
             parsed,
+            call.http_status,
+            call.requests_left,
+            call.tokens_left,
             call.id,
         ),
     )

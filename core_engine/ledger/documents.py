@@ -288,6 +288,16 @@ def chunks_that_want(db: sqlite3.Connection, questions: Iterable[int]) -> list[C
     return found
 
 
+def chunks_asked(db: sqlite3.Connection, stage: str, questions: Iterable[int]) -> list[Chunk]:
+    """For each question of a stage (extract | embed) a chunk that it is about; without those that are gone."""
+    found = []
+    for question in questions:
+        row = db.execute(_CHUNK + f"WHERE c.{stage} = ?1 OR c.want_{stage} = ?1 LIMIT 1", (question,)).fetchone()
+        if row:
+            found.append(_chunk(row))
+    return found
+
+
 def document_names(db: sqlite3.Connection, numbers: Iterable[int]) -> list[str]:
     """How documents are named to users, in the order of their numbers here."""
     found = [db.execute("SELECT name, record FROM document WHERE no = ?", (no,)).fetchone() for no in numbers]

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from core_engine.ledger import stores
+from core_engine.ledger import stores, tally
 from core_engine.ledger.values import CHUNK, DEAD
 
 
@@ -98,21 +98,17 @@ def vector_size(db: sqlite3.Connection, model: str) -> int | None:
 
 def spending(db: sqlite3.Connection, run: str | None = None) -> Spending:
     """Of the workspace since its beginning, or of one run. Lines of Batch jobs count when their results are in."""
-    where, values = ("WHERE run = ? AND", (run,)) if run else ("WHERE", ())
-    calls = unpriced = unknown = 0
-    total = at_most = Decimal(0)
-    # Decimal, row by row: SQLite would add up as floats.
-    rows = db.execute(f"SELECT cost, ceiling, status FROM call {where} status != 'batched'", values)
-    for cost, ceiling, status in rows:
-        calls += 1
-        if cost is not None:
-            total += Decimal(cost)
-        elif status == "answered":
-            unpriced += 1
-        else:
-            unknown += 1
-            at_most += Decimal(ceiling or 0)
-    return Spending(calls, total, unpriced, unknown, at_most)
+    ended = tally.total(db, run)
+    where, values = ("AND run = ?", (run,)) if run else ("", ())
+    sent = db.execute(f"SELECT ceiling FROM call WHERE status = 'sent' {where}", values).fetchall()
+    under_way = sum((Decimal(ceiling or 0) for (ceiling,) in sent), Decimal(0))
+    return Spending(
+        calls=ended.calls + len(sent),
+        total=tally.dollars(ended.cost),
+        unpriced_calls=ended.unpriced,
+        unknown_calls=ended.unknown + len(sent),
+        unknown_at_most=tally.dollars(ended.counted_cost - ended.cost) + under_way,
+    )
 
 
 def answered_by(db: sqlite3.Connection, run: str) -> tuple[int, int]:
@@ -159,8 +155,8 @@ def last_settings(db: sqlite3.Connection) -> dict[str, Any]:
 def costs_by_run(db: sqlite3.Connection) -> dict[str, Decimal]:
     """What each run has spent, by its id."""
     found: dict[str, Decimal] = {}
-    for run, cost in db.execute("SELECT run, cost FROM call WHERE cost IS NOT NULL"):
-        found[run] = found.get(run, Decimal(0)) + Decimal(cost)
+    for key, sums in tally.read(db, waits=False):
+        found[key.run] = found.get(key.run, Decimal(0)) + tally.dollars(sums.cost)
     return found
 
 

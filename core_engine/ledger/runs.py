@@ -26,15 +26,28 @@ class RunRow:
 
 
 def start(db: sqlite3.Connection, identity: str, command: str, started_at: float, settings: dict[str, object]) -> None:
+    """Note that a run begins. Its persona and its tags are what its settings say."""
+    tags = settings.get("tags")
     db.execute(
-        "INSERT INTO run (id, command, started_at, status, pid, host, settings) VALUES (?, ?, ?, 'running', ?, ?, ?)",
-        (identity, command, started_at, os.getpid(), socket.gethostname(), orjson.dumps(settings).decode()),
+        "INSERT INTO run (id, command, started_at, status, pid, host, settings, persona, tags) "
+        "VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?)",
+        (
+            identity,
+            command,
+            started_at,
+            os.getpid(),
+            socket.gethostname(),
+            orjson.dumps(settings).decode(),
+            settings.get("persona") or "",
+            orjson.dumps(tags or {}, option=orjson.OPT_SORT_KEYS).decode(),
+        ),
     )
 
 
 def finish(db: sqlite3.Connection, identity: str, ended_at: float, status: str, exit_code: int, report: bytes) -> None:
     db.execute(
-        "UPDATE run SET ended_at = ?, status = ?, exit_code = ?, report = ? WHERE id = ?",
+        "UPDATE run SET ended_at = ?1, status = ?2, exit_code = ?3, report = ?4, "
+        "reuse_saved = json_extract(?4, '$.cost_usd.saved_by_reuse') WHERE id = ?5",
         (ended_at, status, exit_code, report.decode(), identity),
     )
 

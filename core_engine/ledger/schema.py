@@ -154,6 +154,56 @@ def m009_resolution(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE merge_edge_before")
 
 
+TALLIED = (
+    "calls", "answered", "retried", "reasked", "chunks", "asked", "prompt", "cached", "completion", "reasoning", "cost",
+    "answered_cost", "counted_cost", "counted_tokens", "saved", "unpriced", "unknown", "busy_us", "longest_us", "wait_us",
+)  # fmt: skip
+"""The sums of the tally (core_engine/ledger/tally.py): money in trillionths of a dollar, times in microseconds."""
+
+
+def m010_who_pays(db: sqlite3.Connection) -> None:
+    """Who calls are for, and what they came to. `tags` is a JSON object with sorted keys; a call's persona may differ
+    from its run's. `call.tallied`: 0 not in the tally yet, 1 in it, 2 rolled up and kept for its reply.
+    """
+    db.execute("ALTER TABLE run ADD COLUMN persona TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE run ADD COLUMN tags TEXT NOT NULL DEFAULT '{}'")
+    db.execute("ALTER TABLE call ADD COLUMN persona TEXT NOT NULL DEFAULT ''")
+    db.execute("UPDATE run SET persona = coalesce(json_extract(settings, '$.persona'), '')")
+    db.execute(
+        "UPDATE call SET persona = r.persona FROM run r WHERE r.id = call.run "
+        "AND call.run IN (SELECT id FROM run WHERE persona != '')"
+    )
+    db.execute("ALTER TABLE run ADD COLUMN reuse_saved TEXT")  # US dollars
+    db.execute(
+        "UPDATE run SET reuse_saved = json_extract(report, '$.cost_usd.saved_by_reuse') WHERE report IS NOT NULL"
+    )
+    db.execute("ALTER TABLE call ADD COLUMN tallied INTEGER NOT NULL DEFAULT 0")
+    db.execute("CREATE INDEX call_tallied ON call (tallied, started_at)")
+    sums = ", ".join(f"{name} INTEGER NOT NULL" for name in TALLIED)
+    db.execute(
+        "CREATE TABLE tally (run TEXT NOT NULL, slot INTEGER NOT NULL, persona TEXT NOT NULL, stage TEXT NOT NULL, "
+        f"endpoint TEXT NOT NULL, model TEXT NOT NULL, {sums}, errors TEXT NOT NULL, durations TEXT NOT NULL, "
+        "waits TEXT NOT NULL, PRIMARY KEY (run, slot, persona, stage, endpoint, model)) WITHOUT ROWID"
+    )
+
+
+def m011_what_was_told(db: sqlite3.Connection) -> None:
+    """What traces and `kg logs` say of a call besides: who answered how, and what of its limits is left (-1: not said)."""
+    db.execute("ALTER TABLE call ADD COLUMN provider TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE call ADD COLUMN temperature REAL NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE call ADD COLUMN max_output INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE call ADD COLUMN http_status INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE call ADD COLUMN requests_left INTEGER NOT NULL DEFAULT -1")
+    db.execute("ALTER TABLE call ADD COLUMN tokens_left INTEGER NOT NULL DEFAULT -1")
+
+
+def m012_prompts(db: sqlite3.Connection) -> None:
+    """What was asked besides the chunks, word for word: prompts of earlier versions can be shown and compared."""
+    db.execute(
+        "CREATE TABLE prompt (spec INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL)"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -164,6 +214,9 @@ MIGRATIONS: tuple[Migration, ...] = (
     m007_forms,
     m008_grades,
     m009_resolution,
+    m010_who_pays,
+    m011_what_was_told,
+    m012_prompts,
 )
 
 _FIRST_TABLES = """

@@ -2,53 +2,63 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from core_engine.errors import LedgerError
+from core_engine.ledger import tally
+from core_engine.ledger.looking import looking
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one call cost: what it was billed, or its ceiling where nobody knows. `persona` is '' for none."""
+    """What calls cost that began at about the same time: what they were billed, or their ceilings where nobody knows.
+
+    `at` is the quarter of an hour in which they began (Unix time), `persona` is '' for none, `chunks` were extracted.
+    """
 
     persona: str
     at: float
     dollars: Decimal
     tokens: int
+    chunks: int = 0
 
 
 def of_run(path: Path, run: str, since: float) -> list[Spent] | None:
-    """The calls of one run that began at `since` or later. None where there is no such ledger, or it can't be read."""
-    return _read(path, "c.run = ? AND c.started_at >= ?", run, since)
+    """The calls of one run that began at about `since` or later. None where there is no such ledger, or it can't be read."""
+    return _read(path, since, run)
 
 
 def of_all(path: Path, since: float) -> list[Spent] | None:
     """The same for all runs."""
-    return _read(path, "c.started_at >= ?", since)
+    return _read(path, since)
 
 
-def _read(path: Path, where: str, *values: object) -> list[Spent] | None:
+def _read(path: Path, since: float, run: str | None = None) -> list[Spent] | None:
     if not path.is_file():
         return None
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
-            return list(_spent(db, where, *values))
-    except sqlite3.Error:
+        with looking(path) as db:
+            return [*_ended(db, since, run), *under_way(db, since, run)]
+    except (LedgerError, sqlite3.Error):
         return None
 
 
-def _spent(db: sqlite3.Connection, where: str, *values: object) -> Iterator[Spent]:
-    columns = {row[1] for row in db.execute("PRAGMA table_info(call)")}
-    at_most = "c.tokens_at_most" if "tokens_at_most" in columns else "0"  # a ledger that was not opened since
-    rows = db.execute(
-        f"SELECT coalesce(json_extract(r.settings, '$.persona'), ''), c.started_at, c.status, c.cost, c.ceiling, "
-        f"c.prompt + c.completion, {at_most} FROM call c LEFT JOIN run r ON r.id = c.run WHERE {where}",
-        values,
-    )
-    for persona, at, status, cost, ceiling, tokens, most in rows:
-        # Refused calls cost 0; where the cost is not known, and there is a price, the ceiling counts.
-        known = cost is not None or (status == "answered" and tokens)
-        yield Spent(persona, at, Decimal((ceiling or 0) if cost is None else cost), tokens if known else most)
+def _ended(db: sqlite3.Connection, since: float, run: str | None) -> Iterator[Spent]:
+    for key, sums in tally.read(db, run=run, since=since, waits=False):
+        at = float(key.slot * tally.SLOT_S)
+        yield Spent(key.persona, at, tally.dollars(sums.counted_cost), sums.counted_tokens, sums.chunks)
+
+
+def under_way(db: sqlite3.Connection, since: float = 0.0, run: str | None = None) -> Iterator[Spent]:
+    """Calls that were sent, or wait in a Batch job: at their ceilings."""
+    for persona, at, ceiling, most, calls_run in db.execute(
+        "SELECT persona, started_at, ceiling, tokens_at_most, run FROM call "
+        "WHERE tallied = 0 AND status IN ('sent', 'batched') AND started_at >= ?",
+        (since,),
+    ):
+        if run in {None, calls_run}:
+            yield Spent(persona, at, Decimal(ceiling or 0), most)

@@ -26,6 +26,7 @@ from core_engine.errors import LedgerError, ModelError, PassingFailure, ServiceR
 from core_engine.ledger import calls, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.limits.charge import Charge, Size
+from core_engine.limits.headers import told
 from core_engine.limits.knee import Knee
 from core_engine.limits.rate_limiter import Lane, RateLimiter, Reservation
 from core_engine.llm.client import ChatReply, Client, EmbeddingReply, SteppedDown
@@ -33,10 +34,11 @@ from core_engine.llm.outage import LONGEST_PAUSE_S, Outage
 from core_engine.llm.purse import Purse
 from core_engine.llm.question import Question
 from core_engine.llm.tokens import CompletionModel, TokenCounter
-from core_engine.ports import Observer, Pricer
+from core_engine.ports import Observer, Pricer, tell
 from core_engine.progress import Progress
+from core_engine.providers import provider_of
 from core_engine.stopping import Stop
-from core_engine.types import LLMCall, Usage
+from core_engine.types import LLMCall, Payer, Usage
 
 log = logging.getLogger("kg.model")
 
@@ -69,6 +71,7 @@ class Need:
     at_most: Usage
     size: Size
     measured: float
+    asked: str = ""  # only where the user wants prompts in traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class Office:
     max_concurrent: int = 20
     retries: int = 6
     stop: Stop = field(default_factory=lambda: Stop(0.0))  # one that nobody asks
+    payer: Payer = field(default_factory=Payer)
+    trace_content: str = "none"  # none | prompts | replies | both
     rng: random.Random = random.Random()  # noqa: RUF009, S311  jitter is no secret, and one source serves all
 
 
@@ -109,6 +114,9 @@ class Asker:
         self._completions = completions
         end = client.endpoint
         chats = stage != "embed"
+        with office.ledger.reading() as db:
+            self._prompt = questions.prompt_of(db, spec)
+        self._provider = provider_of(end.label)
         self._lane = Lane("chat" if chats else "embedding", end.label, end.model)
         self._charge = Charge(end.label, replies=chats)
         self._outage = Outage(
@@ -120,6 +128,19 @@ class Asker:
         self._first = asyncio.Lock()
         self.answered = 0  # requests of this run
         self._refused: ServiceRefused | None = None
+
+    @property
+    def traces_prompts(self) -> bool:
+        """What is asked goes to observers too."""
+        return self._office.trace_content in {"prompts", "both"}
+
+    @property
+    def traces_content(self) -> bool:
+        return self._office.trace_content != "none"
+
+    def tell(self, name: str, **fields: Any) -> None:
+        """Tell the observers of something that happened; the fields hold no text of a transcript."""
+        tell(self._office.observers, name, **fields)
 
     @property
     def proven(self) -> bool:
@@ -159,7 +180,7 @@ class Asker:
         prompt = sum(map(self._counter.count, (system, schema, user)))  # a provider bills the schema like text
         at_most = Usage(prompt=most_tokens(system, schema, user), completion=ceiling)
         size = Size(len(schema) + len(system) + len(user), prompt, room.expected(count), ceiling)
-        need = Need(at_most, size, prompt / self._counter.factor)
+        need = Need(at_most, size, prompt / self._counter.factor, user if self.traces_prompts else "")
 
         async def send() -> ChatReply:
             return await self._client.chat(system, user, ceiling, formats)
@@ -194,7 +215,8 @@ class Asker:
         # A request of many texts may be worth seconds of a limit: until a reply has told, better a little too much.
         careful = prompt if self._counter.taught else round(prompt * _UNTAUGHT)
         size = Size(sum(map(len, texts)), careful)
-        need = Need(Usage(prompt=most_tokens(*texts)), size, prompt / self._counter.factor)
+        asked = "\n\n".join(texts) if self.traces_prompts else ""
+        need = Need(Usage(prompt=most_tokens(*texts)), size, prompt / self._counter.factor, asked)
         call, _ = await self._ask(question, need, send, store)
         self._counter.observe(sum(map(len, texts)), call.usage.prompt)
 
@@ -295,10 +317,13 @@ class Asker:
         office = self._office
         office.ledger.look_for_room()
         ceiling, most = self._ceiling(need.at_most), need.at_most.total
+        chunks = len(question.numbers) if self._stage == "extract" else 0
+        persona = office.payer.persona_of(self._stage, question.persona)
         async with office.stop.waiting():
-            await office.purse.reserve(ceiling, most, smallest=len(question.numbers) == 1)
+            await office.purse.reserve(ceiling, most, chunks, persona=persona, smallest=len(question.numbers) == 1)
         spent: Decimal | None = Decimal(0)
         used: int | None = 0
+        done = 0
         try:
             async with contextlib.AsyncExitStack() as place:
                 call, reservation = await self._cleared(place, question, attempt, ceiling, need)
@@ -310,7 +335,7 @@ class Asker:
                     self._charge.replied(reply.headers, need.size)
                     charged = call.usage.total or None
                     settled = self._charge.to_settle(charged)
-                    spent, used = call.cost, charged
+                    spent, used, done = call.cost, charged, chunks
                 except ModelError as error:
                     charged = error.usage.total if error.usage else None
                     used = charged or (None if error.status is None else 0)
@@ -328,7 +353,7 @@ class Asker:
             # The next request need not wait until the disk has this one's reply.
             await store(call, reply)
         finally:
-            office.purse.settle(ceiling, spent, most, used)
+            office.purse.settle(ceiling, spent, most, used, chunks, done, persona=persona)
         office.limiter.observe(self._lane, reply.headers, reservation)
         office.progress.last_commit_at = time.time()
         self.answered += 1
@@ -390,6 +415,8 @@ class Asker:
         if usage.prompt > at_most.prompt * ABSURD:
             log.warning("%s says that a prompt had %d tokens: not believed", self._client.endpoint.label, usage.prompt)
             usage = Usage()
+        chat = reply if isinstance(reply, ChatReply) else None
+        requests, tokens = told(reply.headers, "requests").remaining, told(reply.headers, "tokens").remaining
         return replace(
             call,
             status="answered",
@@ -398,7 +425,11 @@ class Asker:
             cost=self._price(usage),
             model_answered=reply.model,
             request_id=reply.request_id,
-            finish_reason=reply.finish_reason if isinstance(reply, ChatReply) else "",
+            finish_reason=chat.finish_reason if chat else "",
+            http_status=200,
+            requests_left=-1 if requests is None else int(requests),
+            tokens_left=-1 if tokens is None else int(tokens),
+            replied=chat.text if chat and self._office.trace_content in {"replies", "both"} else "",
         ), reply
 
     async def _begin(
@@ -418,6 +449,18 @@ class Asker:
             started_at=time.time(),
             wait_s=waited_s,
             batch_id=question.batch,
+            persona=self._office.payer.persona_of(self._stage, question.persona),
+            tags=self._office.payer.tags,
+            workspace=self._office.payer.workspace,
+            purpose=purpose,
+            provider=self._provider,
+            prompt_version=self._prompt[0],
+            prompt_hash=self._prompt[1],
+            temperature=self._client.temperature,
+            max_output=need.at_most.completion,
+            chunks=tuple(question.chunks),
+            asked=need.asked,
+            speakers=tuple(question.speakers),
         )
         sending = calls.Sending(call, self._spec, question.numbers, purpose, ceiling, need.at_most.total, need.measured)
         try:
@@ -445,6 +488,7 @@ class Asker:
             usage=usage,
             cost=cost,
             error_kind=error.kind,
+            http_status=error.status or 0,
         )
         await self._office.ledger.commit(calls.finish, call, reply=error.reply, error=str(error))
         self._tell(call)

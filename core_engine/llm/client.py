@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ import openai
 import orjson
 
 from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.llm.quoting import without_quotes
 from core_engine.settings import without_credentials
 from core_engine.types import Usage
 
@@ -136,6 +138,7 @@ class Client:
         self.endpoint = endpoint
         self.capabilities = capabilities
         self.cache_keys = 1
+        self.clock_s: float | None = None  # the server's, in Unix seconds, when it last listed its models
         self._turn = 0
         # Redirects are not followed: the key would go where nobody meant it to go.
         http = openai.DefaultAsyncHttpxClient(
@@ -148,6 +151,12 @@ class Client:
             default_headers=dict(endpoint.headers) or None,
             http_client=http,
         )
+
+    @property
+    def temperature(self) -> float:
+        """What is asked for; 1 where the model takes none but its own."""
+        asked = self.endpoint.temperature
+        return 1.0 if asked is None or "temperature" in self.capabilities.dropped else asked
 
     async def close(self) -> None:
         await self._openai.close()
@@ -228,6 +237,7 @@ class Client:
     async def models(self) -> list[str]:
         """The models that the server lists. Raises what chat() raises."""
         raw = await self.send(self._openai.models.with_raw_response.list, {})
+        self.clock_s = _date(raw.headers)
         data = _json_body(raw.content).get("data")
         return [str(m.get("id")) for m in data if isinstance(m, dict)] if isinstance(data, list) else []
 
@@ -272,7 +282,8 @@ class Client:
         about = _about(body)
         code = str(about.get("code") or "")
         no_quota = bool(_NO_QUOTA & {code, about.get("type")})
-        text = _short(_message(body) or message)
+        said = (_message(body) or message)[:2_000]
+        text = _short(without_quotes(said, _texts_of(arguments)))
         where = self.endpoint.label
         wait = _retry_after(headers)
         if status == 402 or no_quota:
@@ -283,17 +294,17 @@ class Client:
                 status=status,
             )
         if status == 429:
-            if "too large" in text.lower():
+            if "too large" in said.lower():
                 return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
             return PassingFailure(f"{where}: {text}", kind="rate_limited", status=status, retry_after_s=wait)
-        if status in _OVERLOADED and (wait is not None or _SLOW_DOWN.search(f"{code} {text}")):
+        if status in _OVERLOADED and (wait is not None or _SLOW_DOWN.search(f"{code} {said}")):
             return PassingFailure(f"{where}: {status}: {text}", kind="rate_limited", status=status, retry_after_s=wait)
         # For embeddings OpenAI says it in words alone.
-        if code == "context_length_exceeded" or status == 413 or "maximum context length" in text:
+        if code == "context_length_exceeded" or status == 413 or "maximum context length" in said:
             return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
         if code == "content_filter":
             return BadReply(f"{where}: {text}", kind=code, status=status)
-        if status in {400, 422} and (stepped := self._step_down(str(about.get("param") or ""), text, arguments)):
+        if status in {400, 422} and (stepped := self._step_down(str(about.get("param") or ""), said, arguments)):
             return SteppedDown(f"{where}: {stepped}", kind="stepped_down", status=status)
         if status in {401, 403, 404}:
             return ServiceRefused(
@@ -338,6 +349,12 @@ class Client:
                 can.dropped.add(name)
                 return f"does not take {name}={arguments[name]}: left out from now on"
         return ""
+
+
+def _texts_of(arguments: Mapping[str, Any]) -> list[str]:
+    """What a request holds of transcripts: the user's message, or the inputs of an embedding."""
+    messages, inputs = arguments.get("messages") or (), arguments.get("input") or ()
+    return [message["content"] for message in messages if message["role"] == "user"] + list(inputs)
 
 
 def _as_json(arguments: Mapping[str, Any]) -> bytes:
@@ -498,6 +515,14 @@ def _short(text: str) -> str:
     """One line, without control characters, and without what looks like a key (providers quote keys back)."""
     text = re.sub(r"\b(sk|pk|rk|key)-[A-Za-z0-9_\-*.]{4,}", "(key)", text)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+
+
+def _date(headers: Mapping[str, str]) -> float | None:
+    """The server's clock, in Unix seconds; None where it isn't said."""
+    try:
+        return parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (TypeError, ValueError):
+        return None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -22,7 +22,15 @@ class Purse:
         self._lent = False
         self._over: OverBudget | None = None
 
-    async def reserve(self, ceiling: Decimal | None, tokens: int = 0, *, smallest: bool = False) -> None:
+    async def reserve(
+        self,
+        ceiling: Decimal | None,
+        tokens: int = 0,
+        chunks: int = 0,
+        *,
+        persona: str | None = None,
+        smallest: bool = False,
+    ) -> None:
         """Reserve a call's ceiling. Ceilings are high: while calls are out, their settling may yet make room.
 
         Raises OverBudget when nothing is out, here or in other processes, and there is no room still: a smaller
@@ -32,7 +40,7 @@ class Purse:
         while True:
             if self._over:
                 raise OverBudget(str(self._over))
-            if self.budget.reserve(ceiling, tokens):
+            if self.budget.reserve(ceiling, tokens, chunks, persona=persona):
                 break
             if not self._out and not self.budget.others_hold:
                 over = OverBudget(self.budget.refusal())
@@ -45,8 +53,18 @@ class Purse:
         self._out += 1
         self._lent = True
 
-    def settle(self, ceiling: Decimal | None, cost: Decimal | None, tokens: int = 0, used: int | None = None) -> None:
-        """Turn a reservation into what the call cost, and the tokens it used; None: nobody knows, so the whole."""
-        self.budget.settle(ceiling, cost, tokens, used)
+    def settle(
+        self,
+        ceiling: Decimal | None,
+        cost: Decimal | None,
+        tokens: int = 0,
+        used: int | None = None,
+        chunks: int = 0,
+        done: int | None = None,
+        *,
+        persona: str | None = None,
+    ) -> None:
+        """Turn a reservation into what the call cost, its tokens and chunks; None: nobody knows, so the whole."""
+        self.budget.settle(ceiling, cost, tokens, used, chunks, done, persona=persona)
         self._out -= 1
         self._settled.set()

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from core_engine.errors import LedgerError
-from core_engine.ledger import calls, runs
+from core_engine.ledger import calls, runs, tally
 from core_engine.ledger.ledger import Ledger
 from core_engine.types import LLMCall, Usage
 from metrics.account import Account, Amount
@@ -185,13 +186,11 @@ def test_who_waits_for_a_run_that_was_killed_gets_what_it_had_reserved(tmp_path,
     account.settle(big, Amount())
 
 
-def enter(ledger: Ledger, status: str, at: float, *, cost: str | None = None, tokens: int = 0) -> None:
-    call = LLMCall(f"{status}{at}", "run", "extract", "m", "e", 1, 1, status, at)
+def enter(ledger: Ledger, status: str, at: float, *, cost: str | None = None, tokens: int = 0, persona="") -> None:
+    call = LLMCall(f"{status}{at}", "run", "extract", "m", "e", 1, 1, status, at, persona=persona)
     ledger.write(calls.begin, calls.Sending(call, 1, [1], "first", Decimal(1), 1_000))
     if status == "answered":
-        done = LLMCall(
-            call.id, "run", "extract", "m", "e", 1, 1, status, at, usage=Usage(tokens), cost=Decimal(cost or 0)
-        )
+        done = replace(call, usage=Usage(tokens), cost=Decimal(cost or 0))
         ledger.write(calls.finish, done, reply=None)
 
 
@@ -201,9 +200,12 @@ def enter(ledger: Ledger, status: str, at: float, *, cost: str | None = None, to
 def test_a_new_account_begins_with_what_the_homes_ledgers_know(join, tmp_path):
     for workspace, cost in (("a", "1.5"), ("b", "2")):
         with Ledger(tmp_path / workspace / "ledger.sqlite3") as ledger:
-            ledger.write(runs.start, "run", "process", NOON, {"persona": "ann" if workspace == "a" else None})
-            enter(ledger, "answered", NOON - HOUR, cost=cost, tokens=7)
-            enter(ledger, "answered", NOON - 24 * HOUR, cost="0.25", tokens=1)
+            ledger.write(runs.start, "run", "process", NOON, {})
+            persona = "ann" if workspace == "a" else ""
+            enter(ledger, "answered", NOON - HOUR, cost=cost, tokens=7, persona=persona)
+            enter(ledger, "answered", NOON - 24 * HOUR, cost="0.25", tokens=1, persona=persona)
+            if workspace == "b":
+                ledger.write(tally.fold)
     table = {"day_dollars": 10, "month_dollars": 10, "persona": {"ann": {"month_tokens": 100}}}
     assert left(join(), table, "a", "ann") == [Decimal("6.5"), 6, 92]
 

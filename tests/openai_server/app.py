@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -166,7 +167,7 @@ class App:
         prompt = chat.count_prompt(asked)
         provider.admit(entry, chat.charge(asked, prompt))
         strike = provider.faults.strike("chat", request.body, asked.texts) if provider.faults.any else None
-        kind = _note(strike, entry)
+        kind = _note(strike, entry, asked.texts)
         message = chat.answer(asked, strike)
         completion = chat.measure(asked, prompt, message)
         provider.settle(entry, completion.completion)
@@ -182,7 +183,7 @@ class App:
         asked = self._embeddings.read(request.body, entry)
         provider.admit(entry, asked.tokens)
         strike = provider.faults.strike("embeddings", request.body, asked.texts) if provider.faults.any else None
-        _note(strike, entry)
+        _note(strike, entry, asked.texts)
         entry.embedding = asked.tokens
         provider.books.bill(entry)
         delay = provider.embedding_latency.draw(zlib.crc32(request.body, provider.settings.seed))
@@ -195,7 +196,9 @@ class App:
         data = [
             {"id": name, "object": "model", "created": 0, "owned_by": "test"} for name in self._provider.models.names
         ]
-        return _json({"object": "list", "data": data})
+        reply = _json({"object": "list", "data": data})
+        headers = {"date": formatdate(usegmt=True), **(self._provider.settings.headers or {})}
+        return replace(reply, headers=tuple(headers.items()))
 
     def _show_books(self, request: Request) -> Reply:
         log = parse_qs(request.query).get("log", ["1"])[0] != "0"
@@ -247,12 +250,12 @@ def _forget(sent: bool) -> None:
     """Nothing is kept of it."""
 
 
-def _note(strike: Strike | None, entry: Entry) -> str:
+def _note(strike: Strike | None, entry: Entry, texts: Sequence[str]) -> str:
     """The kind of the fault that strikes, if one does; those that answer instead of the model end the request."""
     if strike is None:
         return ""
     entry.fault = strike.fault.kind
-    refusal = refusal_of(entry.fault)
+    refusal = refusal_of(entry.fault, texts[strike.targets[0]] if texts else "")
     if refusal:
         raise refusal
     return entry.fault

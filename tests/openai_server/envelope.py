@@ -33,8 +33,10 @@ def spoil_usage(reply: dict[str, Any], kind: str) -> None:
         reply["usage"] = {name: figure for name, value in reply["usage"].items() if isinstance(value, int)}
 
 
-def refusal_of(kind: str) -> ApiError | None:
-    """The error with which a fault answers instead of the model."""
+def refusal_of(kind: str, text: str = "") -> ApiError | None:
+    """The error with which a fault answers instead of the model, to a request that holds the text."""
+    if kind == "quotes":
+        return ApiError(500, f"Internal error near '{text[:300]}'", kind="server_error")
     if kind == "content_filter_400":
         return ApiError(400, "The response was filtered due to the prompt triggering content management policy. Please "
                         "modify your prompt and retry.", param="prompt", code="content_filter")  # fmt: skip

@@ -64,6 +64,7 @@ ANY_KINDS = {
     "endless_chunked": "the whole reply, then blanks for ever",
     "hang": "no answer at all",
     "redirect": "307 to nowhere",
+    "quotes": "500 with words of the request in the message",
     "insufficient_quota": "429, and waiting would not help",
     "httpNNN": "that status with OpenAI's error body: http500, http503, http429, http401 ...",
 }
