@@ -74,6 +74,7 @@ def forget(
     yes: options.Yes = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
+    qdrant_grpc: options.QdrantGrpc = None,
     embedder: options.Embedder = None,
     embedding_model: options.EmbeddingModel = None,
     dimensions: options.Dimensions = None,
@@ -263,11 +264,9 @@ def _remove_copies(settings: Settings, ledger: Ledger) -> None:
 
 def _sweep_collections(settings: Settings, ledger: Ledger, done: Forgetting) -> None:
     """Collections of other embedding models on the same server hold the same words."""
-    from core_engine.embeddings.stores.qdrant import QdrantVectorStore
+    from cli.wiring import qdrant_of
 
-    store = QdrantVectorStore(
-        settings.qdrant_url or "", settings.qdrant_api_key, f"kg_{settings.workspace}", None, None
-    )
+    store = qdrant_of(settings, None, None)
     try:
         dropped = asyncio.run(store.drop_others(vector_size_of(settings, ledger), settings.embedding_model))
     except KGError as error:

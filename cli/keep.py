@@ -29,6 +29,7 @@ def verify(
     everything: Annotated[bool, typer.Option("--all", help="Compare all contents, not a sample.")] = False,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
+    qdrant_grpc: options.QdrantGrpc = None,
     embedder: options.Embedder = None,
     embedding_model: options.EmbeddingModel = None,
     dimensions: options.Dimensions = None,

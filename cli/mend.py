@@ -126,6 +126,7 @@ def _with_reply(letter: Letter) -> str:
 def rebuild(
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
+    qdrant_grpc: options.QdrantGrpc = None,
     neo4j_embeddings: options.Neo4jEmbeddings = None,
     embedder: options.Embedder = None,
     embedding_model: options.EmbeddingModel = None,

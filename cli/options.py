@@ -144,6 +144,10 @@ GraphStore = Annotated[
 VectorStore = Annotated[
     str | None, typer.Option("--vector-store", help="auto, embedded, qdrant or none. [auto]", rich_help_panel=_STORES)
 ]
+QdrantGrpc = Annotated[
+    bool | None,
+    typer.Option("--qdrant-grpc", help="gRPC to Qdrant in place of REST.", show_default=False, rich_help_panel=_STORES),
+]
 
 Neo4jEmbeddings = Annotated[
     bool | None,

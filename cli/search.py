@@ -49,6 +49,7 @@ def search(
     dimensions: options.Dimensions = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
+    qdrant_grpc: options.QdrantGrpc = None,
     home: options.Home = None,
     config: options.Config = None,
     json: options.Json = False,

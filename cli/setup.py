@@ -71,6 +71,7 @@ def doctor(
     max_cost: options.MaxCost = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
+    qdrant_grpc: options.QdrantGrpc = None,
     home: options.Home = None,
     config: options.Config = None,
     ask: Annotated[bool, typer.Option("--ask", help="Try the model with one small call, named beforehand.")] = False,

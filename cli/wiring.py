@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,7 @@ from metrics.estimate import Forecast, Forecasts, Limits, Tallied, Tally
 from metrics.prices import AsBatch, Prices
 
 if TYPE_CHECKING:
+    from core_engine.embeddings.stores.qdrant import QdrantVectorStore
     from core_engine.llm.asker import Asker, Office
     from core_engine.llm.client import Capabilities, Client, Endpoint
 
@@ -131,14 +133,26 @@ def vector_store_of(settings: Settings, dimensions: int | None) -> VectorStore |
         from core_engine.embeddings.stores.edge import EdgeVectorStore
 
         return EdgeVectorStore(settings.folder / "vectors", dimensions, model)
+    return qdrant_of(settings, dimensions, model)
+
+
+def qdrant_of(settings: Settings, dimensions: int | None, model: str | None) -> QdrantVectorStore:
     if not settings.qdrant_url:
         raise SettingsError(
             "--vector-store qdrant needs the server's address in QDRANT_URL, like http://localhost:6333"
         )
+    if settings.qdrant_grpc:
+        # Its library writes on stderr what its errors say too. It looks at this when it is loaded.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from core_engine.embeddings.stores.qdrant import QdrantVectorStore
 
     return QdrantVectorStore(
-        settings.qdrant_url, settings.qdrant_api_key, f"kg_{settings.workspace}", dimensions, model
+        settings.qdrant_url,
+        settings.qdrant_api_key,
+        f"kg_{settings.workspace}",
+        dimensions,
+        model,
+        grpc_port=settings.qdrant_grpc_port if settings.qdrant_grpc else None,
     )
 
 

@@ -86,6 +86,8 @@ class Settings:
     neo4j_embeddings: bool = _option(False)
     qdrant_url: str | None = _option(None, "QDRANT_URL")
     qdrant_api_key: str | None = _option(None, "QDRANT_API_KEY", secret=True)
+    qdrant_grpc: bool = _option(False)
+    qdrant_grpc_port: int = _option(6334)
 
     projector: str = _option("auto", choices=("auto", "thread", "process"))
     grace: float = _option(60.0)
@@ -292,6 +294,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("timeout", 0.1, 86_400),
     ("retries", 0, 100),
     ("dimensions", 1, 65_536),
+    ("qdrant_grpc_port", 1, 65_535),
     ("grace", 0, 86_400),
     ("wait", 0, 1e9),
     ("max_cost", 0, 1e9),
@@ -311,7 +314,7 @@ _URLS = (
 
 def flag(name: str) -> str:
     """The option's name as the user types it, or the environment's where it has no option."""
-    if name in {"alert_command", "alert_webhook"}:
+    if name in {"alert_command", "alert_webhook", "qdrant_grpc_port"}:
         return f"KG_{name.upper()}"
     if name in {"neo4j_uri", "qdrant_url"}:
         return name.upper()

@@ -165,6 +165,36 @@ def test_neo4j_and_qdrant_hold_what_the_embedded_stores_hold(tmp_path, corpus, m
     assert _found_in_edge(near, workspace) == _found_in_qdrant(stores, workspace)
 
 
+def test_qdrant_by_grpc_holds_what_it_holds_by_rest(tmp_path, corpus, model, server, qdrant_face, workspace):
+    by_rest = Kg(_folder(tmp_path, "rest"), **model, QDRANT_URL=qdrant_face.url)
+    # Nobody serves REST at this address.
+    env = {**qdrant_face.grpc_env, "QDRANT_URL": f"http://127.0.0.1:{_closed_port()}"}
+    by_grpc = Kg(_folder(tmp_path, "grpc"), **model, **env)
+    other = f"{workspace}-b"
+    assert by_rest.process(corpus, "-w", other)["vectors"] == by_grpc.process(corpus, "-w", workspace)["vectors"]
+    assert _points(qdrant_face, workspace) == _points(qdrant_face, other)
+    assert by_grpc("verify", "--all", "-w", workspace).code == 0
+
+    bought = calls(server)
+    again = by_grpc.process(corpus, "-w", workspace)
+    assert "gRPC on port" in again["parts"]["vector_store"]
+    assert calls(server) == bought
+    assert again["vectors"]["points"] == again["chunks"]["reused"] == again["chunks"]["total"]
+    # The other transport finds the same store, and nothing to write.
+    rest = {"QDRANT_URL": qdrant_face.url, "KG_QDRANT_GRPC": "0"}
+    qdrant_face.behave()
+    by_grpc.process(corpus, "-w", workspace, **rest)
+    for_nothing = qdrant_face.requests
+    qdrant_face.behave()
+    by_grpc.process(corpus, "-w", workspace)
+    assert qdrant_face.requests == for_nothing
+
+    search = ("search", "Falcon project Rotterdam", "-w", workspace, "--json")
+    found = by_grpc(*search).report["chunks"]
+    assert found
+    assert found == by_grpc(*search, **rest).report["chunks"]
+
+
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="no sample transcripts beside the code")
 @pytest.mark.neo4j
 def test_the_samples_offline_are_the_same_graph_in_neo4j(tmp_path, stores, workspace):
@@ -409,9 +439,12 @@ def test_a_neo4j_that_is_down_ends_the_run_at_once_and_nothing_is_spent(tmp_path
     assert calls(server) == 0
 
 
-def test_a_qdrant_that_is_down_ends_the_run_at_once_and_nothing_is_spent(tmp_path, corpus, model, server):
+@pytest.mark.parametrize("words", [(), ("--qdrant-grpc",)])
+def test_a_qdrant_that_is_down_ends_the_run_at_once_and_nothing_is_spent(tmp_path, corpus, model, server, words):
     began = time.monotonic()
-    ran = Kg(tmp_path, **model)("process", corpus, QDRANT_URL=f"http://127.0.0.1:{_closed_port()}")
+    closed = str(_closed_port())
+    env = {"QDRANT_URL": f"http://127.0.0.1:{closed}", "KG_QDRANT_GRPC_PORT": closed}
+    ran = Kg(tmp_path, **model)("process", corpus, *words, **env)
     assert ran.code == 5
     assert time.monotonic() - began < 10
     assert "qdrant http://127.0.0.1" in ran.err
@@ -438,11 +471,12 @@ def test_with_deferred_writes_stores_that_are_down_cost_no_night(
     assert kg.graph(workspace) == fresh.graph(workspace)
 
 
+@pytest.mark.parametrize("transport", ["REST", "gRPC"])
 def test_a_qdrant_that_fails_in_the_middle_costs_no_answer(
-    tmp_path, corpus, model, server, qdrant_face, workspace, monkeypatch
+    tmp_path, corpus, model, server, qdrant_face, workspace, monkeypatch, transport
 ):
     monkeypatch.setattr("core_engine.projector._GIVE_UP_AFTER_S", 0.0)
-    env = {"QDRANT_URL": qdrant_face.url}
+    env = qdrant_face.grpc_env if transport == "gRPC" else {"QDRANT_URL": qdrant_face.url}
     qdrant_face.behave()
     Kg(_folder(tmp_path, "before"), **model).process(corpus, "-w", f"{workspace}-a", **env)
     needed = qdrant_face.requests
@@ -577,6 +611,17 @@ def _closed_port() -> int:
 
 def _words() -> SparseVector:
     return Bm25Encoder().query("Falcon project Rotterdam week 7 Harbor Logistics")
+
+
+def _points(face: Any, workspace: str) -> list[Any]:
+    """All points of a workspace, with what differs between workspaces taken out."""
+    body = {"limit": 10_000, "with_payload": True, "with_vector": True}
+    points = face.request("POST", f"/collections/kg_{workspace}/points/scroll", json=body)["points"]
+    own = {"id", "document_id", "workspace"}
+    shown = [
+        ({k: v for k, v in p["payload"].items() if k not in own}, p["vector"]) for p in points if "id" in p["payload"]
+    ]
+    return sorted(shown, key=lambda point: (point[0]["document"], point[0]["chunk_index"]))
 
 
 def _found_in_edge(kg: Kg, workspace: str) -> list[str]:

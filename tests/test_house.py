@@ -24,7 +24,18 @@ from tests.neo4j_server.server import Address
 from tests.readme import README, runs, shown_help, shown_runs, with_help
 
 ROOT = README.parent
-SERVICES = {"genai_prices", "jinja2", "langsmith", "neo4j", "openai", "qdrant_client", "qdrant_edge", "svg", "tiktoken"}
+SERVICES = {
+    "genai_prices",
+    "grpc",
+    "jinja2",
+    "langsmith",
+    "neo4j",
+    "openai",
+    "qdrant_client",
+    "qdrant_edge",
+    "svg",
+    "tiktoken",
+}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +100,15 @@ def test_help_loads_no_services_library() -> None:
 def test_the_main_job_is_imported_without_any_service() -> None:
     # Each waits until a run needs it: offline runs are quick.
     assert loaded_by("import cli.process, cli.wiring, cli.estimate") & SERVICES == set()
+
+
+def test_a_run_with_the_embedded_stores_loads_no_servers_library(tmp_path: Path) -> None:
+    (tmp_path / "talk.txt").write_text("Ann Lee: Northwind Mills ships to Rotterdam.\n", encoding="utf-8")
+    words = ["kg", "process", str(tmp_path), "--home", str(tmp_path / ".kg"), "--no-model", "-q"]
+    code = f"import sys; sys.argv = {words!r}\nfrom cli.app import run\ntry: run()\nexcept SystemExit as end: assert not end.code"
+    loaded = loaded_by(code)
+    assert "qdrant_edge" in loaded
+    assert loaded & {"grpc", "neo4j", "openai", "qdrant_client"} == set()
 
 
 def test_packages_load_nothing_of_their_own() -> None:

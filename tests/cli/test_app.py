@@ -12,7 +12,7 @@ import pytest
 from cli.app import COMMANDS, printable
 from tests.kg import ROOT, Kg
 
-_HEAVY = ["genai_prices", "langsmith", "neo4j", "numpy", "openai", "qdrant_client", "qdrant_edge", "tiktoken"]
+_HEAVY = ["genai_prices", "grpc", "langsmith", "neo4j", "numpy", "openai", "qdrant_client", "qdrant_edge", "tiktoken"]
 
 
 def _loaded_by(*words: str) -> list[str]:

@@ -136,10 +136,13 @@ def test_a_signal_to_all_that_comes_while_its_process_is_starting_ends_the_run_i
 
 
 @LINUX
-def test_a_store_that_hangs_is_let_go_at_the_second_ctrl_c_and_no_process_is_left(kg, server, qdrant_face):
+@pytest.mark.parametrize("transport", ["REST", "gRPC"])
+def test_a_store_that_hangs_is_let_go_at_the_second_ctrl_c_and_no_process_is_left(kg, server, qdrant_face, transport):
     where = urlsplit(qdrant_face.url)
-    with Proxy(where.hostname, where.port) as network:
+    with Proxy(where.hostname, qdrant_face.grpc_port if transport == "gRPC" else where.port) as network:
         env = {"QDRANT_URL": f"http://127.0.0.1:{network.port}"}
+        if transport == "gRPC":
+            env = {**qdrant_face.grpc_env, "KG_QDRANT_GRPC_PORT": str(network.port)}
         run = kg.started("process", "t", "--json", **env)
         child = _projector_of(run.pid)
         _wait_until(lambda: server.books(log=False)["chat_calls"] >= 1)

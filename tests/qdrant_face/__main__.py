@@ -1,4 +1,4 @@
-"""Run the face: prints its port on the first line, then serves until it is stopped."""
+"""Run the face: prints its port on the first line, that of gRPC on the second, then serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from tests.qdrant_face import rpc
 from tests.qdrant_face.engine import Engine
 from tests.qdrant_face.server import Behaviour, Face
 
@@ -17,6 +18,7 @@ from tests.qdrant_face.server import Behaviour, Face
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.qdrant_face", description=__doc__)
     parser.add_argument("--port", type=int, default=6333, help="0 takes a free one")
+    parser.add_argument("--grpc-port", type=int, default=6334, help="0 takes a free one")
     parser.add_argument("--api-key", help="answer 401 to requests without this key")
     parser.add_argument("--fail-after", type=int, metavar="N", help="fail from the request after the Nth on")
     parser.add_argument("--fail-times", type=int, metavar="N", help="fail N times only")
@@ -29,13 +31,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if asked.until_stdin_ends:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
-    print(face.server_port, flush=True)
+    _calls, grpc_port = rpc.serve(face, asked.grpc_port)
+    print(face.server_port, grpc_port, sep="\n", flush=True)
     try:
         face.serve_forever()
     except KeyboardInterrupt:
         pass
     finally:
         face.engine.close()
+        os._exit(0)  # a gRPC server takes its time to end, and has nothing to lose
 
 
 def _stop_with_stdin() -> None:

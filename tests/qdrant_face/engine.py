@@ -86,6 +86,7 @@ class Engine:
                     "default_segment_number": 0,
                     "flush_interval_sec": 5,
                 },
+                "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
             },
             "payload_schema": {f: {"data_type": kind, "points": 0} for f, kind in collection.indexed.items()},
         }

@@ -18,9 +18,12 @@ class RunningFace:
     """A face in a process of its own."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.qdrant_face", "--port", "0", "--until-stdin-ends"]
+        command = [sys.executable, "-m", "tests.qdrant_face", "--port", "0", "--grpc-port", "0"]
+        command.append("--until-stdin-ends")
         self._process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        self.grpc_port = int(self._process.stdout.readline())
+        self.grpc_env = {"QDRANT_URL": self.url, "KG_QDRANT_GRPC": "1", "KG_QDRANT_GRPC_PORT": str(self.grpc_port)}
         # No proxy that the environment may name stands before a server on this machine.
         self._http = httpx.Client(base_url=self.url, trust_env=False)
 

@@ -35,6 +35,12 @@ class Behaviour:
             return True
         return False
 
+    def admits(self, key: str | None) -> bool:
+        return self.api_key is None or key == self.api_key
+
+
+NO_KEY = Refused(401, "Must provide an API key or an Authorization bearer token")
+
 
 class Face(ThreadingHTTPServer):
     daemon_threads = True
@@ -105,9 +111,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._refuse(400, str(error))
 
     def _authorise(self) -> None:
-        key = self.server.behaviour.api_key
-        if key is not None and self.headers.get("api-key") != key:
-            raise Refused(401, "Must provide an API key or an Authorization bearer token")
+        if not self.server.behaviour.admits(self.headers.get("api-key")):
+            raise NO_KEY
 
     def _answer(self, path: str, body: Any) -> bytes:
         if path == "/" and self.command == "GET":

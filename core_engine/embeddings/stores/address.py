@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from urllib.parse import unquote, urlsplit
 
 from core_engine.errors import SettingsError
@@ -29,3 +30,8 @@ def without_login(url: str) -> tuple[str, tuple[str, str] | None]:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     return f"{parts.scheme}://{host}:{port or _DEFAULT_PORT}{parts.path.rstrip('/')}", login
+
+
+def basic(login: tuple[str, str]) -> str:
+    """User and password as the header `authorization` says them."""
+    return "Basic " + base64.b64encode(":".join(login).encode()).decode()

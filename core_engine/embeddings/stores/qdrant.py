@@ -11,7 +11,7 @@ from typing import Any
 
 from qdrant_client import AsyncQdrantClient, models
 
-from core_engine.embeddings.stores.address import header_value, without_login
+from core_engine.embeddings.stores.address import basic, header_value, without_login
 from core_engine.embeddings.stores.calls import PatientCalls
 from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, point_of, slug, storable
 from core_engine.embeddings.stores.ranking import depth, fuse
@@ -32,13 +32,22 @@ _IDS_A_PAGE = 5_000
 _READ_AT_ONCE = 256
 _TIMEOUT_S = 30
 
+# Left alone, a gRPC channel waits for up to two minutes before it looks again for a server that was away, and asks a
+# connection that died without a word until the system gives it up.
+_GRPC_OPTIONS = {
+    "grpc.max_reconnect_backoff_ms": 1_000,
+    "grpc.keepalive_time_ms": 15_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+}
+
 
 class QdrantVectorStore:
     """A VectorStore in the collection `<collection>__<model and dimensions>` of a Qdrant server.
 
     The alias `<collection>` always names the collection that was last written to its end: a change of the embedding
     model makes another collection and never mixes vectors, and who searches through the alias sees the old one until
-    the new one is written. Used on the event loop on which it was opened.
+    the new one is written. Used on the event loop on which it was opened. With a `grpc_port` all of it goes by gRPC to
+    that port of the URL's host, and nothing by REST.
     """
 
     def __init__(
@@ -49,12 +58,14 @@ class QdrantVectorStore:
         dimensions: int | None,
         model: str | None,
         *,
+        grpc_port: int | None = None,
         patience_s: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._base_url, self._login = without_login(url)
-        self.name = f"qdrant {self._base_url}"
+        self._grpc_port = grpc_port
+        self.name = f"qdrant {self._base_url}" + (f" (gRPC on port {grpc_port})" if grpc_port else "")
         self._api_key = header_value(api_key)
         self._alias = collection
         self._collection = f"{collection}__{slug(model, dimensions)}"
@@ -200,12 +211,20 @@ class QdrantVectorStore:
     def _connect(self) -> AsyncQdrantClient:
         # The key goes as a header by hand: the client would warn on stderr that http carries it in the clear, and that
         # is for `kg doctor` to say.
+        headers = {"api-key": self._api_key} if self._api_key else {}
+        if self._grpc_port is None:
+            how: dict[str, Any] = {"auth": self._login}
+        else:
+            how = {
+                "prefer_grpc": True,
+                "grpc_port": self._grpc_port,
+                "grpc_options": dict(_GRPC_OPTIONS),
+                "pool_size": 1,
+            }
+            if self._login:
+                headers["authorization"] = basic(self._login)
         return AsyncQdrantClient(
-            url=self._base_url,
-            headers={"api-key": self._api_key} if self._api_key else None,
-            timeout=_TIMEOUT_S,
-            check_compatibility=False,
-            auth=self._login,
+            url=self._base_url, headers=headers or None, timeout=_TIMEOUT_S, check_compatibility=False, **how
         )
 
     async def _create(self, client: AsyncQdrantClient) -> None:

@@ -31,14 +31,17 @@ class Folder:
 
 
 class Server:
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, grpc_port: int | None) -> None:
         self.url = url
         self.key = key
+        self.grpc_port = grpc_port
         self.alias = f"kg_test_{uuid.uuid4().hex[:12]}"
         self.opened: list[VectorStore] = []
 
     def store(self, dimensions: int | None = None, model: str | None = None) -> VectorStore:
-        self.opened.append(QdrantVectorStore(self.url, self.key, self.alias, dimensions, model))
+        self.opened.append(
+            QdrantVectorStore(self.url, self.key, self.alias, dimensions, model, grpc_port=self.grpc_port)
+        )
         return self.opened[-1]
 
     def wipe(self) -> None:
@@ -52,18 +55,21 @@ class Server:
             client.close()
 
 
-@pytest.fixture(params=["edge", "face", "server"])
+@pytest.fixture(params=["edge", "face", "face by gRPC", "server", "server by gRPC"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Folder | Server]:
-    if request.param == "edge":
+    kind, _, by_grpc = request.param.partition(" ")
+    if kind == "edge":
         here: Folder | Server = Folder(tmp_path / "vectors")
-    elif request.param == "face":
-        here = Server(request.getfixturevalue("qdrant_face").url, None)
+    elif kind == "face":
+        face = request.getfixturevalue("qdrant_face")
+        here = Server(face.url, None, face.grpc_port if by_grpc else None)
     elif url := os.environ.get("QDRANT_URL"):
-        here = Server(url, os.environ.get("QDRANT_API_KEY"))
+        port = int(os.environ.get("KG_QDRANT_GRPC_PORT", "6334"))
+        here = Server(url, os.environ.get("QDRANT_API_KEY"), port if by_grpc else None)
     else:
         pytest.skip("QDRANT_URL names no server")
     yield here
     for store in here.opened:
         await store.close()
-    if request.param == "server":
+    if kind == "server":
         here.wipe()

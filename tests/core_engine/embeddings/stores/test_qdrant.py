@@ -45,13 +45,20 @@ def alias() -> str:
     return f"kg_{uuid.uuid4().hex[:12]}"
 
 
+@pytest.fixture(params=["REST", "gRPC"])
+def transport(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-async def make(qdrant_face, alias):
+async def make(qdrant_face, alias, transport):
     """Makes stores on the face, and closes them."""
     made: list[QdrantVectorStore] = []
+    grpc_port = qdrant_face.grpc_port if transport == "gRPC" else None
 
-    def one(dimensions: int | None = None, model: str | None = None, **kwargs: Any) -> QdrantVectorStore:
-        made.append(QdrantVectorStore(qdrant_face.url, kwargs.pop("key", None), alias, dimensions, model, **kwargs))
+    def one(dimensions: int | None = None, model: str | None = None, **how: Any) -> QdrantVectorStore:
+        key = how.pop("key", None)
+        made.append(QdrantVectorStore(qdrant_face.url, key, alias, dimensions, model, grpc_port=grpc_port, **how))
         return made[-1]
 
     yield one
@@ -170,6 +177,31 @@ async def test_a_collection_named_as_our_alias_is_not_touched(make, qdrant_face,
         await store.begin(1)
 
 
+async def test_collections_of_other_models_are_deleted_and_nobody_elses(make, qdrant_face, alias):
+    for store in (make(), make(4, "small"), make(8, "large")):
+        await store.open()
+    qdrant_face.request("PUT", f"/collections/{alias}-b__bm25", json={"sparse_vectors": {"sparse": {}}})
+    dropped = await make().drop_others(4, "small")
+    assert [name.split()[-2].partition("__")[2][:7] for name in dropped] == ["bm25", "large-8"]
+    left = [c["name"] for c in qdrant_face.request("GET", "/collections")["collections"] if alias in c["name"]]
+    assert sorted(left) == sorted([f"{alias}-b__bm25", make(4, "small")._collection])
+
+
+async def test_every_point_is_named_once_and_read_back_as_it_was_written(make, monkeypatch):
+    monkeypatch.setattr("core_engine.embeddings.stores.qdrant._IDS_A_PAGE", 7)
+    store = make(4, "small")
+    await store.open()
+    written = [chunk(n, f"budget {n}", dense=[1.0, 0.0, 0.0, 0.0]) for n in range(1, 31)]
+    await store.upsert(written)
+    pages = [page async for page in store.ids()]
+    assert len(pages) == 5
+    assert sorted(point_id for page in pages for point_id in page) == [point.id for point in written]
+    read = {point.id: point for point in await store.read([point.id for point in written])}
+    for point in written:
+        assert (read[point.id].dense, dict(read[point.id].payload)) == (point.dense, dict(point.payload))
+        assert read[point.id].sparse.values == pytest.approx(point.sparse.values)
+
+
 async def test_opening_a_finished_store_only_reads(make, qdrant_face):
     await make().open()
     qdrant_face.behave()
@@ -222,8 +254,8 @@ async def test_a_server_that_stays_away_is_given_up_at_the_deadline(make, qdrant
     clock = Clock()
     store = make(patience_s=30.0, clock=clock, sleep=clock.sleep)
     await store.open()
-    qdrant_face.behave(fail_after=0)
-    with pytest.raises(StoreError, match="keeps failing"):
+    qdrant_face.behave(fail_after=0, status=500)
+    with pytest.raises(StoreError, match=r"keeps failing \((500|internal): this failure was asked for\)"):
         await store.upsert([chunk(1)])
     assert 20 < clock.now <= 30
 
@@ -233,7 +265,7 @@ async def test_a_refusal_is_not_tried_again(make, qdrant_face):
     store = make(clock=clock, sleep=clock.sleep)
     await store.open()
     qdrant_face.behave(fail_after=0, status=400)
-    with pytest.raises(StoreError, match=r"refuses the request \(400: this failure was asked for\)"):
+    with pytest.raises(StoreError, match=r"refuses the request \((400|invalid argument): this failure was asked for\)"):
         await store.count()
     assert clock.sleeps == []
 
@@ -252,7 +284,7 @@ async def test_a_collection_deleted_under_our_hands_is_named(make, qdrant_face, 
 async def test_the_key_is_sent_and_a_wrong_one_is_told_apart(make, qdrant_face):
     qdrant_face.behave(api_key="open sesame")
     await make(key="open sesame").open()
-    with pytest.raises(StoreError, match=r"refuses the key \(401\): set QDRANT_API_KEY") as refused:
+    with pytest.raises(StoreError, match=r"refuses the key \((401|unauthenticated)\): set QDRANT_API_KEY") as refused:
         await make(key="s3cr3t").open()
     assert "s3cr3t" not in str(refused.value) + repr(refused.value.__cause__)
 
@@ -326,3 +358,4 @@ def test_an_address_that_is_none_is_a_wrong_setting_and_not_repeated(url):
 )
 def test_the_name_shows_the_effective_address_without_credentials(url, name):
     assert QdrantVectorStore(url, "key", "kg_x", None, None).name == name
+    assert QdrantVectorStore(url, "key", "kg_x", None, None, grpc_port=6334).name == f"{name} (gRPC on port 6334)"
