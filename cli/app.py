@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("cli.reports", "List the runs of a workspace."),
     "status": ("cli.reports", "Show what a workspace holds, and whether a run is going on."),
     "logs": ("cli.look_back", "Show what a run logged, and what a model was asked and answered."),
-    "usage": ("cli.usage", "Sum up tokens and money: by day, month, model, persona, tag; quotas."),
+    "usage": ("cli.usage", "Sum up tokens and money; say what is left of quotas."),
     "search": ("cli.search", "Find chunks and entities by words."),
     "entities": ("cli.entities", "Look at who is who, and correct it."),
     "export": ("cli.export", "Write the whole graph to files for other tools."),
@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("cli.forget", "Erase a document or a speaker everywhere."),
     "ontology": ("cli.ontology", "Say what the graph may hold: start, check, propose."),
     "eval": ("cli.eval", "Score a workspace against gold of your own."),
+    "prompts": ("cli.prompts", "Show and compare the prompts that models were asked with."),
     "config": ("cli.setup", "Show each setting and where it comes from."),
     "doctor": ("cli.setup", "Check keys, endpoints and stores before a night's run."),
 }

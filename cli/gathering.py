@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cli.books import fold_all
 from cli.limits import all_limits
@@ -17,11 +18,13 @@ from core_engine.ledger.looking import looking
 from core_engine.ports import Pricer
 from core_engine.settings import Settings
 from kg_batch import __version__
+from metrics.budget import RunBudget
 from metrics.caps import Caps
 from metrics.usage import Usage
 
 log = logging.getLogger("kg.prometheus")
 
+_PROJECTED = 0  # in the place of a level, for what is told when a month won't last
 _UNFOLDED = 20_000  # calls that are added up in passing: a fraction of a second
 
 
@@ -65,6 +68,26 @@ def _pricer(settings: Settings, db: sqlite3.Connection) -> Pricer | None:
     return prices_of(settings)
 
 
+def shared_names(settings: Settings, caps: Caps) -> list[str]:
+    """The workspaces whose calls count against these caps: this one, or all where one of the caps is others' too."""
+    shared = any(cap.scope != "workspace" for cap in caps.caps)
+    return workspaces_in(settings.home) if shared else [settings.workspace]
+
+
+def tell_of_the_month(
+    settings: Settings, budget: RunBudget, tell: Callable[[str, dict[str, Any]], None], now: float
+) -> None:
+    """Tell once a month of each of its caps that won't last, if it goes on like the last seven days."""
+    months = Caps(tuple(cap for cap in budget.caps.caps if cap.period == "month"), budget.caps.zone)
+    if not months.caps:
+        return
+    usage, _ = gathered(settings, shared_names(settings, months), now)
+    for cap in months.caps:
+        projected = usage.projected(cap)
+        if usage.spent(cap) < cap.amount < projected and (said := budget.news(cap, _PROJECTED)):
+            tell("quota_projected", {**said, "projected": float(round(projected, 6))})
+
+
 # --- Prometheus ------------------------------------------------------------------------------------------------------
 
 
@@ -87,9 +110,7 @@ def tell_prometheus(settings: Settings, now: float) -> None:
 
     own = settings.workspace
     try:
-        # What others have used counts only where a cap is theirs too.
-        shared = any(cap.scope != "workspace" for cap in all_limits(settings, [own]).caps)
-        usage, _ = gathered(settings, workspaces_in(settings.home) if shared else [own], now)
+        usage, _ = gathered(settings, shared_names(settings, all_limits(settings, [own])), now)
         content = prometheus_text(settings, [own], usage, own)
         if settings.prom_textfile:
             prometheus.write(Path(settings.prom_textfile), content)

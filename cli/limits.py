@@ -31,6 +31,7 @@ def all_limits(settings: Settings, workspaces: Iterable[str], personas: Iterable
 
 def defined(settings: Settings) -> list[str]:
     """The personas that the settings name."""
-    named = {*settings.stage_personas.values(), *quotas.named(settings.quota, "persona")}
+    named = {*settings.stage_personas.values(), *settings.path_personas.values()}
+    named |= set(quotas.named(settings.quota, "persona"))
     named |= {name for name in settings.budget.get("persona", {}) if name != "*"}
     return sorted({*named, *([settings.persona] if settings.persona else [])})

@@ -148,6 +148,7 @@ class BatchItem:
     """A chunk in a batch, with the questions to ask about it (their numbers in the ledger; None: not to be asked).
 
     `follows` says that the chunk before it stands right before it in the same batch, so that no context is needed.
+    `persona` is who its file is for; None where files don't say. All items of a batch are for the same one.
     """
 
     chunk: Chunk
@@ -155,14 +156,16 @@ class BatchItem:
     extract: int | None
     embed: int | None
     follows: bool = False
+    persona: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Chunks that are asked about together."""
+    """Chunks that are asked about together. `variant`: by which of the ways that are on trial, from 0."""
 
     id: str
     items: tuple[BatchItem, ...]
+    variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,20 +247,25 @@ class LLMCall:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who a run's calls are for: a persona ('' for none), other ones in some stages, and the tags that all of them bear."""
+    """Who a run's calls are for: a persona ('' for none), other ones in some stages, and the tags that all of them bear.
+
+    `paths`: personas by glob of a file's name; these come before those of stages, where a call is about files.
+    """
 
     persona: str = ""
     stages: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     workspace: str = ""
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def personas(self) -> tuple[str, ...]:
         """All of them, the run's own first."""
-        return tuple(dict.fromkeys((self.persona, *self.stages.values())))
+        return tuple(dict.fromkeys((self.persona, *self.stages.values(), *self.paths.values())))
 
-    def persona_of(self, stage: str) -> str:
-        return self.stages.get(stage, self.persona)
+    def persona_of(self, stage: str, of_files: str | None = None) -> str:
+        """Who a call is for. `of_files`: what the files say that it is about, if they do."""
+        return self.stages.get(stage, self.persona) if of_files is None else of_files
 
 
 # --- how well the words bear out what is said of them ---------------------------------------------------------------

@@ -165,6 +165,16 @@ class RunBudget:
         with self._lock:
             return [self._said(standing) for standing in self._standings()]
 
+    def news(self, cap: Cap, level: int) -> dict[str, Any] | None:
+        """How a cap of a day or month stands, if nobody has told this level of it in its period yet; now somebody has."""
+        if self._account is None:
+            return None
+        with self._lock:
+            since = self.caps.span(cap.period, self._clock())[0]
+            if not self._account.is_news(cap, since, level):
+                return None
+            return next((self._said(each) for each in self._account.standings(self.caps) if each.cap == cap), None)
+
     def refused(self) -> dict[str, Any] | None:
         """What stopped the run: the cap, what was left of it, what the call `needed`; None if nothing did."""
         if self._stopped_by is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import orjson
 
 from core_engine.ledger import tally
 from core_engine.ledger.spending import Spent, under_way
-from core_engine.ledger.tally import PICO, SLOT_S, STEPS, Key, Sums
+from core_engine.ledger.tally import PICO, SLOT_S, Key, Sums
 from core_engine.ports import Pricer
 from metrics.caps import Cap, Caps
 
@@ -84,7 +83,7 @@ class Group:
             "errors": dict(sorted(s.errors.items())),
             "latency_s": {
                 "mean": round(s.busy_us / timed / 1e6, 4) if timed else 0.0,
-                "p95": round(quantile(s.durations, 0.95, s.longest_us / 1e6), 4),
+                "p95": round(min(tally.quantile(s.durations, 0.95), s.longest_us / 1e6), 4),
                 "max": round(s.longest_us / 1e6, 4),
             },
             "tokens": {
@@ -130,7 +129,7 @@ class Usage:
         runs: dict[str, dict[str, str]] = {}
         for run, persona, tags, at, saved in db.execute("SELECT id, persona, tags, started_at, reuse_saved FROM run"):
             runs[run] = orjson.loads(tags)
-            if saved:
+            if saved and float(saved):
                 self.reuse.append(Reused(workspace, persona, runs[run], at, Decimal(saved)))
         for key, sums in tally.read(db, pricer, waits=False):
             self.entries.append(Entry(workspace, key, runs.get(key.run, {}), sums))
@@ -265,17 +264,6 @@ class Usage:
             "resets_at": dt.datetime.fromtimestamp(turns, self.caps.zone).isoformat(),
             "set_by": cap.origin,
         }
-
-
-def quantile(counts: Mapping[int, int], share: float, most: float) -> float:
-    """The time that `share` of the times don't exceed, within 2 %, from a histogram of the tally; never above `most`."""
-    rank = share * sum(counts.values())
-    seen = 0
-    for step in sorted(counts):
-        seen += counts[step]
-        if seen >= rank:
-            return min(math.pow(2.0, (step - 0.5) / STEPS), most)
-    return 0.0
 
 
 def rows(groups: Sequence[Group]) -> Iterator[dict[str, Any]]:

@@ -83,13 +83,15 @@ class _Request:
     inputs: int
     at_most: Usage
     measured: float
+    persona: str
 
 
 @dataclass(slots=True)
 class Draft:
-    """A job's file that is being written."""
+    """A job's file that is being written, for one persona."""
 
     stage: Stage
+    persona: str
     path: Path
     file: BufferedWriter
     id: str
@@ -157,7 +159,8 @@ class Composer:
         self._pricer = pricer
         self._payer = payer or Payer()
         self._folder = folder
-        self._open: dict[str, Draft] = {}
+        self._open: dict[tuple[str, str], Draft] = {}
+        self._texts_for: str | None = None
         self._full: deque[Draft] = deque()
         self._texts: list[tuple[int, str]] = []
         self._first: list[Batch] = []
@@ -194,8 +197,9 @@ class Composer:
         """Throw away what was not handed out; its questions are the run's still."""
         for draft in (*self._open.values(), *self._full):
             draft.discard()
-            persona = self._payer.persona_of(draft.stage.name)
-            self._budget.settle(draft.ceiling, Decimal(0), draft.tokens_at_most, 0, draft.chunks, 0, persona=persona)
+            self._budget.settle(
+                draft.ceiling, Decimal(0), draft.tokens_at_most, 0, draft.chunks, 0, persona=draft.persona
+            )
         self._open.clear()
         self._full.clear()
 
@@ -246,6 +250,7 @@ class Composer:
             1,
             Usage(prompt=most_tokens(*texts), completion=ceiling),
             tokens / stage.counter.factor,
+            self._payer.persona_of(stage.name, items[0].persona),
         )
 
     def _embeddings(self, batch: Batch, tried: Mapping[int, str]) -> Iterator[_Request]:
@@ -255,26 +260,29 @@ class Composer:
             text = item.embed, sendable(item.chunk.text)
             if item.embed in tried:
                 self.reasked += 1
-                yield self._embedding(batch.id, [text], "reask")
+                yield self._embedding(batch.id, [text], "reask", item.persona)
                 continue
             tokens = sum(estimate_tokens(other) for _, other in self._texts)
-            if len(self._texts) == _TEXTS_A_REQUEST or tokens + estimate_tokens(text[1]) > _TOKENS_A_REQUEST:
+            full = len(self._texts) == _TEXTS_A_REQUEST or tokens + estimate_tokens(text[1]) > _TOKENS_A_REQUEST
+            if full or item.persona != self._texts_for:
                 yield from self._embed_request(batch.id)
             self._texts.append(text)
+            self._texts_for = item.persona
 
     def _embed_request(self, batch: str) -> Iterator[_Request]:
         if self._texts:
             texts, self._texts = self._texts, []
-            yield self._embedding(batch, texts, "first")
+            yield self._embedding(batch, texts, "first", self._texts_for)
 
-    def _embedding(self, batch: str, texts: Sequence[tuple[int, str]], purpose: str) -> _Request:
+    def _embedding(self, batch: str, texts: Sequence[tuple[int, str]], purpose: str, persona: str | None) -> _Request:
         stage = self._stages["embed"]
         tokens = sum(stage.counter.count(text) for _, text in texts)
         body = stage.client.embed_arguments([text for _, text in texts])
         numbers = tuple(number for number, _ in texts)
         at_most = Usage(prompt=most_tokens(*(text for _, text in texts)))
         measured = tokens / stage.counter.factor
-        return _Request(stage, numbers, batch, purpose, body, tokens, len(texts), at_most, measured)
+        payer = self._payer.persona_of(stage.name, persona)
+        return _Request(stage, numbers, batch, purpose, body, tokens, len(texts), at_most, measured, payer)
 
     # --- drafts -----------------------------------------------------------------------------------------------------
 
@@ -287,8 +295,7 @@ class Composer:
         stage = request.stage
         ceiling = self._pricer.price(stage.client.endpoint.model, request.at_most, stage.name, "batch")
         chunks = len(request.numbers) if stage.name == "extract" else 0
-        persona = self._payer.persona_of(stage.name)
-        if self.held or not self._budget.reserve(ceiling, request.at_most.total, chunks, persona=persona):
+        if self.held or not self._budget.reserve(ceiling, request.at_most.total, chunks, persona=request.persona):
             self.held.append(request)
             return
         call = LLMCall(
@@ -302,7 +309,7 @@ class Composer:
             status="batched",
             started_at=time.time(),
             batch_id=request.batch,
-            persona=persona,
+            persona=request.persona,
             tags=self._payer.tags,
             purpose=request.purpose,
             provider=provider_of(stage.client.endpoint.label),
@@ -310,11 +317,12 @@ class Composer:
             max_output=request.at_most.completion,
         )
         line = request_line(call.id, stage.name, request.body)
-        draft = self._open.get(stage.name)
+        key = stage.name, request.persona
+        draft = self._open.get(key)
         if draft and not draft.takes(request, len(line)):
-            self._full.append(self._open.pop(stage.name))
+            self._full.append(self._open.pop(key))
             draft = None
-        draft = draft or self._new(stage)
+        draft = draft or self._new(stage, request.persona)
         draft.file.write(line)
         most = request.at_most.total
         draft.lines.append(Sending(call, stage.spec, request.numbers, request.purpose, ceiling, most, request.measured))
@@ -324,12 +332,12 @@ class Composer:
         draft.bytes += len(line)
         draft.ceiling = None if draft.ceiling is None or ceiling is None else draft.ceiling + ceiling
 
-    def _new(self, stage: Stage) -> Draft:
+    def _new(self, stage: Stage, persona: str) -> Draft:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity = uuid.uuid4().hex
         path = job_file(self._folder, identity)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        draft = self._open[stage.name] = Draft(stage, path, os.fdopen(descriptor, "wb"), identity)
+        draft = self._open[stage.name, persona] = Draft(stage, persona, path, os.fdopen(descriptor, "wb"), identity)
         return draft
 
 

@@ -32,11 +32,12 @@ _GIVE_UP_AFTER = 3  # requests in a row, if none was ever answered
 
 
 class _Text(NamedTuple):
-    """A question's number, what it asks about, and the chunk that it is of."""
+    """A question's number, what it asks about, the chunk that it is of, and who it is for."""
 
     question: int
     text: str
     chunk: Chunk
+    persona: str | None
 
 
 @dataclass(slots=True)
@@ -47,6 +48,10 @@ class _Ticket:
     texts: list[_Text]
     done: asyncio.Future[None]
     taken: bool = False
+
+    @property
+    def persona(self) -> str | None:
+        return self.texts[0].persona
 
 
 @dataclass(slots=True)
@@ -71,7 +76,7 @@ class Embedder:
     def offer(self, batch: Batch) -> None:
         """Say that this batch is queued. When enough texts are waiting, they are sent at once."""
         texts = [
-            _Text(item.embed, sendable(item.chunk.text), item.chunk)
+            _Text(item.embed, sendable(item.chunk.text), item.chunk, item.persona)
             for item in batch.items
             if item.embed is not None and item.chunk.text
         ]
@@ -128,6 +133,8 @@ class Embedder:
                 ticket = self._pending[0]
                 size = sum(estimate_tokens(one.text) for one in ticket.texts)
                 if together and (inputs + len(ticket.texts) > _MOST_INPUTS or tokens + size > most):
+                    break
+                if together and ticket.persona != together[0].persona:
                     break
                 together.append(self._pending.popleft())
                 ticket.taken = True
@@ -186,7 +193,8 @@ class Embedder:
             self.progress.reasked += 1
         speakers = {name for one in texts for name in one.chunk.speakers} if self.asker.traces_content else ()
         chunks = [one.chunk.id for one in texts]
-        question = Question([one.question for one in texts], batch, purpose, patient, chunks, sorted(speakers))
+        numbers, persona = [one.question for one in texts], texts[0].persona
+        question = Question(numbers, batch, purpose, patient, chunks, sorted(speakers), persona)
         try:
             await self.asker.embed(question, [one.text for one in texts])
         except (PassingFailure, RequestTooLarge, BadReply) as failure:

@@ -52,6 +52,16 @@ class RulesExtractor:
             await self._ledger.commit(questions.answer_extractions, None, answers)
 
 
+class TrialExtractor:
+    """Has each batch extracted by the way that it is to be asked by."""
+
+    def __init__(self, ways: Sequence[Extractor]) -> None:
+        self._ways = ways
+
+    async def extract(self, batch: Batch) -> None:
+        await self._ways[batch.variant].extract(batch)
+
+
 class ModelExtractor:
     """Asks a model about the chunks of a batch in one request."""
 
@@ -180,7 +190,8 @@ class ModelExtractor:
         user = self._prompt.render(chunks, [not after for after in follows(items)])
         numbers = [item.extract for item in items if item.extract is not None]
         speakers = {name for chunk in chunks for name in said_by(chunk)} if self._asker.traces_content else ()
-        question = Question(numbers, batch, purpose, patient, [chunk.id for chunk in chunks], sorted(speakers))
+        ids, persona = [chunk.id for chunk in chunks], items[0].persona
+        question = Question(numbers, batch, purpose, patient, ids, sorted(speakers), persona)
         answered = await self._asker.chat(question, self._prompt.system, user, RESPONSE_FORMATS, more_room=more_room)
         parsed = read_reply(answered.reply.text, answered.reply.finish_reason, answered.reply.refusal, len(items))
         parsed = without_misplaced(parsed, chunks)

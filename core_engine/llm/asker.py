@@ -318,7 +318,7 @@ class Asker:
         office.ledger.look_for_room()
         ceiling, most = self._ceiling(need.at_most), need.at_most.total
         chunks = len(question.numbers) if self._stage == "extract" else 0
-        persona = office.payer.persona_of(self._stage)
+        persona = office.payer.persona_of(self._stage, question.persona)
         async with office.stop.waiting():
             await office.purse.reserve(ceiling, most, chunks, persona=persona, smallest=len(question.numbers) == 1)
         spent: Decimal | None = Decimal(0)
@@ -449,7 +449,7 @@ class Asker:
             started_at=time.time(),
             wait_s=waited_s,
             batch_id=question.batch,
-            persona=self._office.payer.persona_of(self._stage),
+            persona=self._office.payer.persona_of(self._stage, question.persona),
             tags=self._office.payer.tags,
             workspace=self._office.payer.workspace,
             purpose=purpose,

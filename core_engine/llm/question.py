@@ -11,7 +11,7 @@ class Question:
     """What one request is about: its questions' numbers in order, the batch it belongs to, and why it is asked.
 
     One that is not `patient` is tried only once more when it fails. `chunks`: their ids; `speakers`: who speaks in them
-    (only where content is traced, to be masked there).
+    (only where content is traced, to be masked there). `persona`: who it is for, where files say so.
     """
 
     numbers: Sequence[int]
@@ -20,3 +20,4 @@ class Question:
     patient: bool = True
     chunks: Sequence[str] = ()
     speakers: Sequence[str] = ()
+    persona: str | None = None

@@ -45,7 +45,7 @@ def discover(paths: Sequence[str], exclude: Sequence[str] = ()) -> Iterator[Sour
     globs on the relative name (`*` stops at a slash, `**` doesn't); one without a slash fits at any depth. Of a zip or
     tar each file in it is a source; it is read fastest before the next one is asked for.
     """
-    walk = _Walk(tuple(_compiled(pattern) for pattern in exclude))
+    walk = _Walk(tuple(compiled(pattern) for pattern in exclude))
     for path in paths:
         if path == "-":
             yield from walk.standard_input()
@@ -165,13 +165,13 @@ def _matching(folder: Path, parts: tuple[str, ...], above: tuple[str, ...]) -> I
             if not entry.startswith(".") and (folder / entry).is_dir():
                 yield from _matching(folder / entry, parts, above)
         return
-    fits = _compiled(part)
+    fits = compiled(part)
     for entry in entries:
         if fits.fullmatch(entry) and (part.startswith(".") or not entry.startswith(".")):
             yield from _matching(folder / entry, rest, ())
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
     """A glob on a name with forward slashes; without a slash of its own it fits in any folder."""
     anywhere = "" if "/" in pattern else r"(?:.*/)?"
     return re.compile(anywhere + _translated(pattern.removeprefix("./").rstrip("/")), re.DOTALL)

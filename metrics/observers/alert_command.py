@@ -23,7 +23,8 @@ log = logging.getLogger("kg.alerts")
 
 _MOST_WAITING = 100
 _COMMAND_S = 10.0
-_AT_EXIT_S = 5.0
+_AT_EXIT_S = 4.0
+_LEAVING_S, _KILLS = 1.0, 10
 
 
 class AlertCommand:
@@ -50,6 +51,7 @@ class AlertCommand:
         self._alerts: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_MOST_WAITING)
         self._running: subprocess.Popen[bytes] | None = None
         self._closing = threading.Event()
+        self._given_up = threading.Event()
         self._warned = False
         self._thread: threading.Thread | None = None
 
@@ -68,19 +70,26 @@ class AlertCommand:
             self._trouble("is slower than the alerts that come; some are lost")
 
     def close(self) -> None:
-        """Let it finish for at most five seconds; then it is killed."""
+        """Let it finish for at most five seconds, killing included."""
         if self._thread is None:
             return
         self._closing.set()
+        self._wake()
+        self._thread.join(self._limits[1])
+        self._given_up.set()
+        for _ in range(_KILLS):  # it may just have started another
+            if not self._thread.is_alive():
+                return
+            self._wake()
+            self._kill()
+            self._thread.join(_LEAVING_S / _KILLS)
+
+    def _wake(self) -> None:
         with contextlib.suppress(queue.Full):
             self._alerts.put_nowait(None)
-        self._thread.join(self._limits[1])
-        if self._thread.is_alive():
-            self._kill()
-            self._thread.join(1.0)
 
     def _work(self) -> None:
-        while alert := self._alerts.get():
+        while (alert := self._alerts.get()) and not self._given_up.is_set():
             self._run(*alert)
 
     def _run(self, name: str, content: bytes) -> None:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 BUCKETS = tuple(2.0**power for power in range(-4, 11))
 """Upper edges of the histograms in seconds, 1/16 to 1,024: the tally's steps end at them, so no count is guessed."""
 
-_PUSH_S = 5.0
+PUSH_S = 5.0
+"""How long a run may wait for a Pushgateway at its end."""
+
 _WHOSE = ("workspace", "persona", "stage", "model")
 _TIMED = ("workspace", "stage", "model")
 _SUMS = {
@@ -233,9 +235,9 @@ def check_name(file: Path) -> None:
         raise SettingsError(f"--prom-textfile {file}: node_exporter reads only files whose names end in .prom")
 
 
-def push(gateway: str, workspace: str, content: bytes, seconds: float = _PUSH_S) -> None:
+def push(gateway: str, workspace: str, content: bytes, seconds: float | None = None) -> None:
     """Replace what the Pushgateway has of this workspace. Raises KGError when it does not take it in time."""
-    asyncio.run(_push(gateway.rstrip("/"), workspace, content, seconds))
+    asyncio.run(_push(gateway.rstrip("/"), workspace, content, PUSH_S if seconds is None else seconds))
 
 
 async def _push(gateway: str, workspace: str, content: bytes, seconds: float) -> None:

@@ -39,6 +39,53 @@ def test_lines_of_batch_jobs_keep_the_persona_that_they_were_made_for(kg):
     assert personas == [("ann",)]
 
 
+@pytest.fixture
+def folders(kg, tmp_path):
+    """Three meetings, each so short that they would share a request; two of the files say whom they are for."""
+    for name in ("sales", "support", "else"):
+        write_meetings(tmp_path / "u" / name, 1, turns=8)
+    toml = '[path_personas]\n"sales/**" = "sue"\n"**/support/*" = "sam"\n[stage_personas]\nembed = "search"\n'
+    (tmp_path / "kg.toml").write_text(toml, encoding="utf-8")
+    for number, name in enumerate(("sales", "support", "else")):  # no text twice, or one would pay for both
+        path = tmp_path / "u" / name / "m0.txt"
+        path.write_text(path.read_text("utf-8").replace("Ann", f"Ann{number}") + f"Ann: This is {name}.\n", "utf-8")
+    return kg
+
+
+@pytest.mark.parametrize("words", [(), ("--batch-api",)])
+def test_files_may_say_whom_they_are_for_and_no_request_is_for_two(folders, words):
+    report = folders.process("u", "--persona", "ann", *words, KG_BATCH_POLL="0.01")
+    ledger = folders.ledger()
+    asked = ledger.execute(
+        "SELECT DISTINCT k.stage, k.persona, d.name FROM call k, json_each(k.questions) j JOIN question q ON q.no = j.value "
+        "JOIN chunk c ON c.extract = q.no OR c.embed = q.no JOIN document d ON d.no = c.document"
+    ).fetchall()
+    assert set(asked) == {
+        ("extract", "sue", "sales/m0.txt"),
+        ("extract", "sam", "support/m0.txt"),
+        ("extract", "ann", "else/m0.txt"),
+        ("embed", "sue", "sales/m0.txt"),
+        ("embed", "sam", "support/m0.txt"),
+        ("embed", "search", "else/m0.txt"),
+    }
+    by = {one["name"]: one for one in json.loads(folders("usage", "--by", "persona", "--json").out)["groups"]}
+    assert set(by) == {"sue", "sam", "ann", "search"}
+    assert sum(one["cost_usd"]["paid"] for one in by.values()) == pytest.approx(report["cost_usd"]["total"], abs=1e-7)
+
+
+@pytest.mark.parametrize("words", [(), ("--batch-api",)])
+def test_each_of_them_pays_from_a_quota_of_its_own(folders, tmp_path, words):
+    with (tmp_path / "kg.toml").open("a", encoding="utf-8") as file:
+        file.write('[budget]\nmonth_tokens = 9_000_000\n[budget.persona."*"]\nmonth_tokens = 1_000_000\n')
+    report = folders.process("u", "--persona", "ann", *words, KG_BATCH_POLL="0.01")
+    spent = {cap["name"]: cap["spent"] for cap in report["budget"]["caps"]}
+    said = json.loads(folders("usage", "--by", "persona", "--json").out)
+    assert {one["name"]: one["tokens"]["total"] for one in said["groups"]} == {
+        name: tokens for name, tokens in spent.items() if name
+    }
+    assert spent[""] == said["total"]["tokens"]["total"]
+
+
 @pytest.mark.parametrize(
     ("words", "env", "said"),
     [
@@ -64,6 +111,7 @@ def test_what_can_be_no_name_is_said_before_anything_is_made(kg, tmp_path, words
     [
         ('[stage_personas]\nread = "ann"\n', "stage_personas.read"),
         ('[stage_personas]\nembed = "a/b"\n', "stage_personas.embed"),
+        ('[path_personas]\n"a/*" = "b c"\n', "path_personas.'a/*'"),
         ("[tags]\na = 1\n", "kg.toml: tags"),
     ],
 )

@@ -28,6 +28,7 @@ _SERVICES: dict[tuple[str, str], tuple[str, Callable[[Request], list[dict[str, A
     ("langfuse", "/api/public/otel/v1/traces"): ("langfuse", otlp.read),
     ("langfuse", "/api/public/scores"): ("scores", lambda request: [json.loads(request.body)]),
     ("posthog", "/batch/"): ("posthog", posthog.read),
+    ("webhook", "/alert"): ("webhook", lambda request: [json.loads(request.body)]),
     ("phoenix", "/v1/traces"): ("phoenix", otlp.read),
     ("otlp", "/v1/traces"): ("otlp", otlp.read),
 }
@@ -65,6 +66,9 @@ class Collectors:
         manner = self.manners.get(head, self.manners.get("*", ""))
         if manner and manner != "slow":
             return _MANNERS[manner]
+        if head == "pushgateway" and request.method == "PUT":
+            self.got.setdefault(head, []).append({"path": rest, "text": request.body.decode()})
+            return Reply(200, b"")
         known = _SERVICES.get((head, "/" + rest))
         if known is None or request.method != "POST":
             self.complaints.append(f"{request.method} {request.path}")

@@ -30,6 +30,11 @@ class Asks:
     answered: int = 1
     requests: list[tuple[list[int], list[str], str]] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    traces_content: bool = False
+    told: list[str] = field(default_factory=list)
+
+    def tell(self, name: str, **fields: object) -> None:
+        self.told.append(name)
 
     async def embed(self, question: Question, texts: Sequence[str]) -> None:
         self.requests.append((list(question.numbers), list(texts), question.purpose))
