@@ -9,12 +9,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from core_engine.settings import without_credentials
 from metrics.observers.courier import Request
 from metrics.observers.otlp import Otlp
-from metrics.observers.records import About, Record, Score
+from metrics.observers.records import About, Record, Score, packed
 
 _HINT = "are LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY right, and LANGFUSE_HOST of their region?"
 
@@ -43,7 +41,7 @@ class LangfuseScores:
         return isinstance(record, Score)
 
     def requests(self, records: Sequence[Record]) -> list[Request]:
-        return [Request(self._url, self._headers, orjson.dumps(_score(r)), 1) for r in records if isinstance(r, Score)]
+        return [Request(self._url, self._headers, packed(_score(r)), 1) for r in records if isinstance(r, Score)]
 
     def lost(self, status: int, content: bytes) -> int | None:  # noqa: ARG002  the signature is Service's
         """It answers with a JSON object."""

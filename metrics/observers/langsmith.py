@@ -12,12 +12,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
-from metrics.observers.records import MOST_IDS, About, Call, Node, Place, Record, Score
+from metrics.observers.records import MOST_IDS, About, Call, Node, Place, Record, Score, packed
 
 _BOUNDARY = "kg-batch-records-4b1d7c"
 _TYPES = {"embed": "embedding"}
@@ -175,7 +173,7 @@ def _usage(call: LLMCall) -> dict[str, Any]:
 
 
 def _part(name: str, value: Any) -> bytes:
-    data = orjson.dumps(value, default=str)
+    data = packed(value)
     head = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\nContent-Type: application/json\r\n'
         f"Content-Length: {len(data)}\r\n\r\n"

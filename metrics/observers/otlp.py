@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
-from metrics.observers.records import MOST_IDS, About, Call, Happening, Node, Place, Record
+from metrics.observers.records import MOST_IDS, About, Call, Happening, Node, Place, Record, packed
 
 _INTERNAL, _CLIENT = 1, 3  # SpanKind
 _OK, _ERROR = 1, 2  # Status.StatusCode
@@ -90,12 +90,12 @@ class Otlp:
     def _call(self, span: Span, call: LLMCall, place: Place) -> None:
         self._head(span, call.id, place, call.started_at, call.started_at + call.duration_s)
         operation = "embeddings" if call.stage == "embed" else "chat"
-        span.name = f"{operation} {call.model}"
+        span.name = _sendable(f"{operation} {call.model}")
         span.kind = _CLIENT  # type: ignore[assignment]
         failed = call.status != "answered"
         span.status.code = _ERROR if failed else _OK  # type: ignore[assignment]
         if failed:
-            span.status.message = call.error_kind or call.status
+            span.status.message = _sendable(call.error_kind or call.status)
         _set(span.attributes, self._common if not call.persona else {**self._common, **_user(call.persona)})
         _set(span.attributes, _of_call(call, operation))
         _set(span.attributes, _content(call, operation))
@@ -239,7 +239,7 @@ def _content(call: LLMCall, operation: str) -> dict[str, Any]:
 
 
 def _message(role: str, text: str) -> str:
-    return orjson.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}]).decode()
+    return packed([{"role": role, "parts": [{"type": "text", "content": text}]}]).decode()
 
 
 def _happened(span: Span, happening: Happening) -> None:
@@ -251,6 +251,8 @@ def _happened(span: Span, happening: Happening) -> None:
 
 def _set(attributes: Any, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
+        if value is None:
+            continue
         entry = attributes.add()
         entry.key = key
         _put(entry.value, value)
@@ -268,4 +270,9 @@ def _put(into: Any, value: Any) -> None:
         for item in value:
             _put(into.array_value.values.add(), item)
     else:
-        into.string_value = str(value).encode("utf-8", "replace").decode()
+        into.string_value = _sendable(str(value))
+
+
+def _sendable(text: str) -> str:
+    """UTF-8 knows no unpaired surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -11,12 +11,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
-from metrics.observers.records import About, Call, Happening, Node, Place, Record
+from metrics.observers.records import About, Call, Happening, Node, Place, Record, packed
 
 
 class PostHog:
@@ -41,7 +39,7 @@ class PostHog:
 
     def requests(self, records: Sequence[Record]) -> list[Request]:
         events = [self._event(record) for record in records]
-        body = orjson.dumps({"api_key": self._key, "batch": events}, default=str)
+        body = packed({"api_key": self._key, "batch": events})
         return [Request(self._url, {"content-type": "application/json"}, body, len(records))]
 
     def lost(self, status: int, content: bytes) -> int | None:  # noqa: ARG002  the signature is Service's

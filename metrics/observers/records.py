@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 from core_engine.types import LLMCall, Usage
 
@@ -107,6 +110,14 @@ class Score:
 
 
 Record = Node | Call | Happening | Score
+
+
+def packed(value: Any) -> bytes:
+    """As JSON, whatever is in it: a reply may hold half of a pair of surrogates."""
+    try:
+        return orjson.dumps(value, default=str)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, default=str, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def weight(record: Record) -> int:
