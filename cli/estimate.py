@@ -42,6 +42,7 @@ def estimate_command(
     embedding_model: options.EmbeddingModel = None,
     base_url: options.BaseUrl = None,
     ontology: options.OntologyFile = None,
+    resolve: options.Resolve = None,
     prices: options.Prices = None,
     home: options.Home = None,
     config: options.Config = None,

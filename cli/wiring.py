@@ -416,7 +416,8 @@ def forecast_of(
     )
     limits = Limits(settings.max_concurrent, settings.rpm, settings.tpm)
     pricer = AsBatch(prices) if settings.batch_api else prices
-    return Forecast(tally, settings.model, settings.embedding_model, told, limits, pricer), chat.estimator
+    resolve = settings.model_of("resolve") if settings.resolve_used == "model" else None
+    return Forecast(tally, settings.model, settings.embedding_model, told, limits, pricer, resolve), chat.estimator
 
 
 def deriver_of(settings: Settings, *, as_run: bool = False) -> AnswerDeriver:
@@ -513,8 +514,8 @@ def _asker(
     from core_engine.llm.client import Client
     from core_engine.llm.tokens import CompletionModel, TokenCounter
 
-    # A verdict is three words, an extraction several lines.
-    completions = {"extract": CompletionModel(), "resolve": CompletionModel(per_chunk=10, most_per_chunk=60)}
+    # A verdict is three words, an extraction several lines; some models think at length about either.
+    completions = {"extract": CompletionModel(), "resolve": CompletionModel(per_chunk=10, most_per_chunk=200)}
     endpoint = replace(endpoint_of(settings, stage), vector_size=vector_size)
     # Two stages of one model share what is learnt of its server.
     client = next((known for known in clients if known.endpoint == endpoint), None)

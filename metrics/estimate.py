@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,12 @@ from typing import Any, Protocol
 from core_engine.llm.tokens import estimate_tokens
 from core_engine.ports import Pricer
 from core_engine.types import Batch, BatchItem, Chunk, Usage
-from metrics.told import Told
+from metrics.told import Resolving, Told
 
 _CACHE_STEP = 128  # providers cache a prefix of 1,024 tokens or more, in such steps
 _CACHE_LEAST = 1024
 _EMBEDDED_TOGETHER = 512
+PAIRS_AT_MOST = 5_000  # in one run
 _MEASURED_FIRST = 8  # batches measured in any case, before only some are
 
 # How long a reply to a chunk is where no reply of the model is known: its form, and for each name and speaker in the
@@ -24,6 +26,11 @@ _MEASURED_FIRST = 8  # batches measured in any case, before only some are
 # range is wide for it.
 REPLY_BY_FORM = (10.4, 10.8, 10.6)  # tokens: alone, a name, a speaker
 _FIRST_LOW, _FIRST_HIGH = 0.5, 3.0
+# Where nobody has been asked about names yet: what came of QMSum's meetings. The more names there are, the more of them
+# are alike: between 500 and 8,834 of its chunks, pairs grew by this power of the chunks (`bench_estimate.py names`).
+RESOLVING = Resolving(pairs=3_177, chunks=8_831, calls=0.05, prompt=140.0, cached=0.0, completion=6.2)
+PAIRS_GROW = 1.3
+_NAMES_LOW, _NAMES_HIGH = 0.4, 2.5
 _NAME = re.compile(r"(?<![.?!:\n] )(?<!^)\b[A-Z][\w'&-]*(?: [A-Z][\w'&-]*)*", re.MULTILINE)
 
 
@@ -137,6 +144,8 @@ class Forecast:
     told: Told
     limits: Limits
     pricer: Pricer
+    resolve_model: str | None = None
+    """Which is asked about doubtful pairs of names, behind the rest; None: none is."""
 
     def said(self) -> dict[str, Any]:
         """The estimate as plain values (docs/report.md): a middle, and a range, since nobody knows the replies."""
@@ -146,22 +155,43 @@ class Forecast:
         cached = min(self._cached(static * told.prompt_factor), prompt)
         low, middle, high = (round(length) for length in self._completion(sizes))
         embedding = round(sizes.embedding * told.embedding_factor)
-        calls = tally.chat_calls, -(-tally.embedded // _EMBEDDED_TOGETHER)
-        seconds, bound_by = self._time(calls, prompt + middle + embedding)
+        resolve_calls, names = self._about_names()
+        calls = tally.chat_calls + resolve_calls, -(-tally.embedded // _EMBEDDED_TOGETHER)
+        both = prompt + embedding
+        seconds, bound_by = self._time(calls, both + middle + names.prompt + names.completion)
         return {
             "chunks": tally.chunks,
             "calls": {"chat": calls[0], "embedding": calls[1]},
-            "tokens": {"prompt": prompt, "cached": cached, "completion": middle, "embedding": embedding},
-            "tokens_range": {"low": prompt + low + embedding, "high": prompt + high + embedding},
+            "tokens": {
+                "prompt": prompt + names.prompt,
+                "cached": cached + names.cached,
+                "completion": middle + names.completion,
+                "embedding": embedding,
+            },
+            "tokens_range": {
+                word: round(both + length + factor * (names.prompt + names.completion))
+                for word, length, factor in (("low", low, _NAMES_LOW), ("high", high, _NAMES_HIGH))
+            },
             "cost_usd": {
-                "low": self._dollars(Usage(prompt, cached, low), embedding),
-                "middle": self._dollars(Usage(prompt, cached, middle), embedding),
-                "high": self._dollars(Usage(prompt, 0 if told.replies == 0 else cached, high), embedding),
+                "low": self._dollars(Usage(prompt, cached, low), embedding, _NAMES_LOW),
+                "middle": self._dollars(Usage(prompt, cached, middle), embedding, 1),
+                "high": self._dollars(Usage(prompt, 0 if told.replies == 0 else cached, high), embedding, _NAMES_HIGH),
             },
             "seconds": round(seconds, 1),
             "bound_by": bound_by,
             "from_replies": told.replies,
         }
+
+    def _about_names(self) -> tuple[int, Usage]:
+        """Calls and tokens of the questions about pairs of names."""
+        if self.resolve_model is None:
+            return 0, Usage()
+        each = self.told.resolving or RESOLVING
+        pairs_of = each.pairs / each.chunks**PAIRS_GROW
+        new = pairs_of * ((each.before + self.tally.asked) ** PAIRS_GROW - each.before**PAIRS_GROW)
+        pairs = min(new, PAIRS_AT_MOST)
+        usage = Usage(round(each.prompt * pairs), round(each.cached * pairs), round(each.completion * pairs))
+        return math.ceil(each.calls * pairs), usage
 
     def _completion(self, sizes: Sizes) -> tuple[float, float, float]:
         told, asked = self.told, self.tally.asked
@@ -176,9 +206,16 @@ class Forecast:
             return round(self.told.cached_a_call * warm)
         return int(static) // _CACHE_STEP * _CACHE_STEP * warm if static >= _CACHE_LEAST else 0
 
-    def _dollars(self, chat: Usage, embedding: int) -> float | None:
+    def _dollars(self, chat: Usage, embedding: int, more_names: float) -> float | None:
         """None where something that is asked for has no known price."""
         total = Decimal(0)
+        resolve_calls, names = self._about_names()
+        if resolve_calls and self.resolve_model is not None:
+            # One by one even where the rest goes through the Batch API.
+            each = self.pricer.price(self.resolve_model, _share(names, resolve_calls), "resolve", "standard")
+            if each is None:
+                return None
+            total = each * resolve_calls * Decimal(more_names)
         for asked, model, usage, stage in (
             (self.tally.chat_calls, self.model, chat, "extract"),
             (self.tally.embedded, self.embedding_model, Usage(embedding), "embed"),

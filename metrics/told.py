@@ -16,6 +16,22 @@ _OTHER_LEDGERS = 20  # of the same home, the ones written last
 
 
 @dataclass(frozen=True, slots=True)
+class Resolving:
+    """What questions about pairs of names came to: so many pairs in a corpus of so many chunks, calls and tokens a pair.
+
+    `before`: the chunks that this workspace has asked about already.
+    """
+
+    pairs: float
+    chunks: float
+    calls: float
+    prompt: float
+    cached: float
+    completion: float
+    before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """What earlier calls tell: tokens billed for one of our measure, of a reply a chunk, seconds a call.
 
@@ -31,6 +47,7 @@ class Told:
     latency_s: float = _FIRST_LATENCY_S
     embedding_calls: int = 0
     embedding_factor: float = 1.0
+    resolving: Resolving | None = None
 
 
 def told_by(ledger: Path, model: str, spec: int | None, embedding_model: str) -> Told:
@@ -45,6 +62,8 @@ def told_by(ledger: Path, model: str, spec: int | None, embedding_model: str) ->
                 told = _chat(db, told, model, spec if path == ledger else None)
             if not told.embedding_calls:
                 told = _embedding(db, told, embedding_model)
+            if told.resolving is None:
+                told = replace(told, resolving=_resolving(db, own=path == ledger))
         if told.replies and told.embedding_calls:
             break
     return told
@@ -76,6 +95,22 @@ def _embedding(db: sqlite3.Connection, told: Told, model: str) -> Told:
     if not row["replies"] or not row["measured"]:
         return told
     return replace(told, embedding_calls=row["replies"], embedding_factor=row["prompt"] / row["measured"])
+
+
+def _resolving(db: sqlite3.Connection, *, own: bool) -> Resolving | None:
+    """By all runs that asked about names, whatever the model: how many names are doubtful is the text's doing."""
+    pairs, calls, prompt, cached, completion = db.execute(
+        "SELECT total(json_array_length(questions)) FILTER (WHERE purpose = 'first'), count(*), total(prompt), "
+        "total(cached), total(completion) FROM call WHERE stage = 'resolve' AND status = 'answered'"
+    ).fetchone()
+    (chunks,) = db.execute(
+        "SELECT total(json_array_length(questions)) FROM call WHERE stage = 'extract' AND purpose = 'first' "
+        "AND status = 'answered'"
+    ).fetchone()
+    if not pairs or not chunks:
+        return None
+    before = chunks if own else 0.0
+    return Resolving(pairs, chunks, calls / pairs, prompt / pairs, cached / pairs, completion / pairs, before)
 
 
 def _sums(db: sqlite3.Connection, stage: str, model: str, spec: int | None) -> dict[str, Any]:

@@ -1,17 +1,20 @@
 """Estimates against the server's bill for 8,834 chunks, with replies of lengths that nobody told us.
 
-    python tests/benchmarks/bench_estimate.py [--quick] [--seed N] [first] [later] [fit]
+    python tests/benchmarks/bench_estimate.py [--quick] [--seed N] [first] [later] [names] [fit]
 
 first   the very first estimate, from the text alone, where replies are as long as the answers that they hold
 later   the estimate after an earlier run over a ninth of the corpus, with heavy-tailed lengths drawn from the seed
+names   how the doubtful pairs of names grow with the corpus: the power in metrics/estimate.py
 fit     how long a reply is by what names and speakers a chunk holds: the figures of metrics/estimate.py
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -106,6 +109,29 @@ def fit(folder: Path, _corpus: Corpus, server: Server, _seed: int) -> None:
     table.show()
 
 
+def names(folder: Path, corpus: Corpus, server: Server, _seed: int) -> None:
+    server.reset()
+    table = Table("Pairs of names that a model was asked about")
+    found = []
+    for count in (corpus.chunks // 16, corpus.chunks // 4, corpus.chunks):
+        home = folder / f"names{count}"
+        kg("process", corpus.path, "--limit", count, "--home", home, *_STORES, folder=folder, **_env(server))
+        pairs, calls, prompt, completion = (
+            sqlite3.connect(home / "default" / "ledger.sqlite3")
+            .execute(
+                "SELECT sum(json_array_length(questions)), count(*), sum(prompt), sum(completion) FROM call "
+                "WHERE stage = 'resolve'"
+            )
+            .fetchone()
+        )
+        found.append((count, pairs))
+        each = f"{calls / pairs:.3f} calls, {prompt / pairs:.0f} + {completion / pairs:.1f} tokens each"
+        table.at_most(f"at {count:,} chunks", pairs, note=each)
+    (few, some), (many, most) = found[0], found[-1]
+    table.at_most("power", math.log(most / some) / math.log(many / few), note=f"used: {estimate.PAIRS_GROW}")
+    table.show()
+
+
 def _replies(ran: Kg) -> tuple[Any, Any]:
     count = TokenCounter("gpt-5-mini", exact=True).count
     rows, lengths = [], []
@@ -129,7 +155,7 @@ def _env(server: Server, **more: str) -> dict[str, str]:
     return {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x", **more}
 
 
-PARTS = {"first": first, "later": later, "fit": fit}
+PARTS = {"first": first, "later": later, "names": names, "fit": fit}
 
 if __name__ == "__main__":
     main()

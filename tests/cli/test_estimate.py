@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kg import Kg, write_meetings
+from metrics.told import told_by
+from tests.kg import ROOT, Kg, write_meetings
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def kg(tmp_path, server):
 def test_nothing_is_sent_and_nothing_stays(kg, server, tmp_path):
     said = kg("estimate", "t", "--json").report
     assert said["chunks"] == said["total_chunks"] > 10
-    assert said["calls"]["chat"] == -(-said["chunks"] // 10)
+    assert said["calls"]["chat"] == -(-said["chunks"] // 10) + 1, "one about names"
     assert server.books(log=False)["calls"] == 0
     assert not (tmp_path / ".kg" / "default" / "ledger.sqlite3").exists()
 
@@ -86,6 +87,26 @@ def test_repeated_requests_are_part_of_what_earlier_runs_teach(kg, server):
     assert ran.code in {0, 2}, ran.err  # a chunk whose two replies were both empty is dead
     said = kg("estimate", "t", "--json", "--batch-size", 1).report
     assert said["tokens"]["completion"] > 1.2 * 300 * said["chunks"]
+
+
+def test_questions_about_names_are_part_of_it(kg):
+    def chat_calls(*words):
+        return kg("estimate", *words, "--json").report["calls"]["chat"]
+
+    assert chat_calls("t") == chat_calls("t", "--resolve", "rules") + 1
+
+
+def test_what_earlier_questions_about_names_took_tells_of_the_next(kg, server, tmp_path):
+    kg.process(ROOT / "data" / "transcripts", "--embedder", "none", "--resolve", "rules")
+    before = server.books(log=False)["tokens"]
+    kg.process(ROOT / "data" / "transcripts", "--embedder", "none")
+    after = server.books(log=False)["tokens"]
+    told = told_by(tmp_path / ".kg" / "default" / "ledger.sqlite3", "gpt-5-mini", None, "").resolving
+    (pairs,) = kg.ledger().execute("SELECT count(*) FROM pair").fetchone()
+    assert told.pairs == pairs > 20
+    assert told.pairs * told.prompt == pytest.approx(after["prompt"] - before["prompt"])
+    assert told.pairs * told.completion == pytest.approx(after["completion"] - before["completion"])
+    assert told.before == told.chunks > 0
 
 
 def test_the_first_estimate_has_a_wide_range_and_says_that_it_is_a_guess(kg):

@@ -20,6 +20,7 @@ from tests.openai_server.sabotage import Message, Numbered
 
 # https://platform.openai.com/docs/guides/prompt-caching: prefixes of 1,024 tokens and more, in steps of 128.
 _CACHED_FROM, _CACHED_STEP = 1_024, 128
+_A_PAIR = 0.1  # of the tokens drawn for a chunk, where a pair of names is asked about: a verdict is three words
 _TOKENS_A_MESSAGE = 3
 
 
@@ -118,7 +119,8 @@ class Chat:
         length, seed = self._provider.completion, self._provider.settings.seed
         if length is None:
             return 0
-        return round(sum(length.draw(zlib.crc32(text.encode("utf-8", "surrogatepass"), seed)) for text in asked.texts))
+        drawn = sum(length.draw(zlib.crc32(text.encode("utf-8", "surrogatepass"), seed)) for text in asked.texts)
+        return round(drawn * (_A_PAIR if asked.pairs else 1.0))
 
     def _cached(self, asked: Asked) -> int:
         """The prefix counts as cached once a request that began with it has been answered."""

@@ -106,8 +106,8 @@ class Settings:
     completion_tokens: str | float | None = _option(
         None,
         _distribution,
-        "completion tokens reported for each chunk asked about, drawn by its text; what the answer itself does not "
-        "fill is reasoning (default: the answer's own length)",
+        "completion tokens reported for each chunk asked about, drawn by its text, a tenth for a pair of names; what "
+        "the answer itself does not fill is reasoning (default: the answer's own length)",
         "N|lognormal:MEDIAN:SIGMA",
     )
     tokens: str = _option(
