@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("cli.forget", "Erase a document or a speaker everywhere."),
     "ontology": ("cli.ontology", "Say what the graph may hold: start, check, propose."),
     "eval": ("cli.eval", "Score a workspace against gold of your own."),
+    "prompts": ("cli.prompts", "Show and compare the prompts that models were asked with."),
     "config": ("cli.setup", "Show each setting and where it comes from."),
     "doctor": ("cli.setup", "Check keys, endpoints and stores before a night's run."),
 }

@@ -5,50 +5,34 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core_engine.errors import KGError, ModelError, ServiceRefused, SettingsError
+from cli.check import NOTE, OK, PROBLEM, Check, problem
+from cli.check_models import model_checks
+from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import overview
 from core_engine.ledger.disk import network_disk
 from core_engine.ledger.lock import is_held
 from core_engine.ledger.looking import looking, quick_check
-from core_engine.settings import Settings
-
-OK, NOTE, PROBLEM = "ok", "note", "problem"
+from core_engine.settings import Settings, without_credentials
 
 _LITTLE_DISK = 200_000_000
 _SMALL_DISK = 2_000_000_000
-_PATIENCE_S = 15.0
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
+_COLLECTOR_S = 3.0
+_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """`state`: ok | note (works, but know it) | problem. `advice`: what to do, '' where there is nothing to do."""
-
-    name: str
-    state: str
-    detail: str
-    advice: str = ""
-
-
-def all_checks(settings: Settings) -> Iterator[Check]:
-    """One after the other. No paid call is made."""
+def all_checks(settings: Settings, *, ask: bool = False) -> Iterator[Check]:
+    """One after the other. No paid call is made, but for the one that `ask` allows: it is named before it is sent."""
     yield from _files(settings)
     yield from _ledger(settings)
-    yield from _models(settings)
-    yield from _prices(settings)
-    yield _tokenizer()
+    yield from model_checks(settings, ask=ask)
     yield from _stores(settings)
-
-
-def _problem(name: str, error: Exception) -> Check:
-    """Our errors say what happened and, behind the last colon, what to do: they are shown as they are."""
-    return Check(name, PROBLEM, str(error))
+    yield from _collectors(settings)
 
 
 # --- files and ledger ------------------------------------------------------------------------------------------------
@@ -75,6 +59,10 @@ def _files(settings: Settings) -> Iterator[Check]:
     for name, value in (("ontology", settings.ontology), ("prices file", settings.prices)):
         if value and not Path(value).is_file():
             yield Check(name, PROBLEM, f"there is no file {value}", f"look at --{name.split()[0]}")
+    if settings.prom_textfile and not os.access(Path(settings.prom_textfile).absolute().parent, os.W_OK):
+        yield Check(
+            "textfile", PROBLEM, f"{settings.prom_textfile} can't be written", "see whose folder it is, or name another"
+        )
 
 
 def _ledger(settings: Settings) -> Iterator[Check]:
@@ -95,7 +83,7 @@ def _ledger(settings: Settings) -> Iterator[Check]:
         yield (
             Check("ledger", PROBLEM, str(error), _mending(settings.ledger_path))
             if damaged
-            else _problem("ledger", error)
+            else problem("ledger", error)
         )
         return
     if fault:
@@ -116,124 +104,6 @@ def _mending(path: Path) -> str:
     )
 
 
-# --- models ----------------------------------------------------------------------------------------------------------
-
-
-def _models(settings: Settings) -> Iterator[Check]:
-    stages = [
-        ("extraction", "extract", settings.extractor_used == "openai"),
-        ("embedding", "embed", settings.embedder_used == "openai"),
-    ]
-    if _asks_another_model_about_names(settings):
-        stages.append(("pairs of names", "resolve", True))
-    for name, stage, used in stages:
-        if not used:
-            other = "rules" if stage == "extract" else settings.embedder_used
-            yield Check(name, OK, f"{other}: no model is asked")
-            continue
-        try:
-            yield asyncio.run(_model(settings, name, stage))
-        except KGError as error:
-            yield _problem(name, error)
-        if known := _formats(settings, stage):
-            yield Check(f"{name} replies", NOTE, known)
-
-
-_NAMED_BY = {"extract": "--model", "embed": "--embedding-model", "resolve": "resolve in [models] of kg.toml"}
-
-
-def _asks_another_model_about_names(settings: Settings) -> bool:
-    """Where it is the one that extracts, that one's checks will do."""
-    extracts = settings.model if settings.extractor_used == "openai" else None
-    return settings.resolve_used == "model" and settings.model_of("resolve") != extracts
-
-
-async def _model(settings: Settings, name: str, stage: str) -> Check:
-    from dataclasses import replace
-
-    from cli.wiring import endpoint_of
-    from core_engine.llm.client import Capabilities, Client
-
-    endpoint = replace(endpoint_of(settings, stage), timeout_s=min(settings.timeout, _PATIENCE_S))
-    if not endpoint.key and urlsplit(endpoint.label).hostname not in _LOCAL:
-        return Check(name, PROBLEM, f"{endpoint.label}: no key is set", "set OPENAI_API_KEY, or use --no-model")
-    client = Client(endpoint, Capabilities())
-    try:
-        listed = await client.models()
-    except ServiceRefused as refused:
-        if refused.status == 404:
-            return Check(name, NOTE, f"{endpoint.label} answers, but lists no models: {endpoint.model!r} is untested")
-        return Check(name, PROBLEM, str(refused))
-    except ModelError as error:
-        return Check(name, PROBLEM, str(error), "see that the server runs, and look at --base-url and the network")
-    finally:
-        await client.close()
-    if endpoint.model not in listed:
-        some = ", ".join(sorted(listed)[:8]) or "none"
-        return Check(
-            name,
-            PROBLEM,
-            f"{endpoint.label} does not list {endpoint.model!r}; it lists {some}",
-            f"name one with {_NAMED_BY[stage]}",
-        )
-    return Check(name, OK, f"{endpoint.label} answers and lists {endpoint.model}")
-
-
-def _formats(settings: Settings, stage: str) -> str:
-    """What earlier runs learnt of the server, '' if nothing."""
-    from cli.wiring import endpoint_of
-    from core_engine.llm.client import Capabilities
-
-    if not settings.ledger_path.is_file():
-        return ""
-    endpoint = endpoint_of(settings, stage)
-    try:
-        with looking(settings.ledger_path) as db:
-            key = f"takes {endpoint.label} {endpoint.model}"
-            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    except KGError:
-        return ""  # said by the ledger's own check
-    words = Capabilities.from_json(row[0]).said() if row else ""
-    return f"known from earlier runs: {words}" if words else ""
-
-
-def _prices(settings: Settings) -> Iterator[Check]:
-    from cli.wiring import prices_of
-
-    stages = [
-        ("extract", settings.model, settings.extractor_used),
-        ("embed", settings.embedding_model, settings.embedder_used),
-    ]
-    if _asks_another_model_about_names(settings):
-        stages.append(("resolve", settings.model_of("resolve"), "openai"))
-    for stage, model, used in stages:
-        if used != "openai":
-            continue
-        try:
-            source = prices_of(settings).source(model, stage)
-        except SettingsError as error:
-            yield _problem("prices", error)
-            return
-        if source != "unpriced":
-            yield Check("prices", OK, f"{model}: {source}")
-        elif settings.max_cost is not None:
-            yield Check(
-                "prices", PROBLEM, f"{model} is unpriced: --max-cost can't hold it", "give its price with --prices"
-            )
-        else:
-            yield Check(
-                "prices", NOTE, f"{model} is unpriced: its cost will not be known", "give its price with --prices"
-            )
-
-
-def _tokenizer() -> Check:
-    from core_engine.llm.tokens import vocabulary
-
-    if vocabulary("o200k_base"):
-        return Check("tokenizer", OK, "the vocabulary is on disk")
-    return Check("tokenizer", OK, "no vocabulary on disk: tokens are estimated, and calibrated from the replies")
-
-
 # --- stores ----------------------------------------------------------------------------------------------------------
 
 
@@ -252,7 +122,7 @@ def _store(name: str, check: Callable[[Settings], Awaitable[str]], settings: Set
     try:
         return Check(name, OK, asyncio.run(run()))
     except KGError as error:
-        return _problem(name, error)
+        return problem(name, error)
 
 
 async def _graph_store(settings: Settings) -> str:
@@ -265,12 +135,13 @@ async def _graph_store(settings: Settings) -> str:
         raise AssertionError("a graph store was named")
     await store.open()
     try:
+        about = await store.about()
+        await store.check_writable()
         counts = await store.counts()
     finally:
         await store.close()
-    return (
-        f"{store.name}: {counts.entities:,} entities, {counts.relationships:,} relationships, {counts.chunks:,} chunks"
-    )
+    held = f"{counts.entities:,} entities, {counts.relationships:,} relationships, {counts.chunks:,} chunks"
+    return f"{store.name} ({about}), may be written: {held}"
 
 
 async def _vector_store(settings: Settings) -> str:
@@ -287,12 +158,13 @@ async def _vector_store(settings: Settings) -> str:
     store = vector_store_of(settings, dimensions)
     if store is None:
         raise AssertionError("a vector store was named")
-    await store.open()
+    await store.open()  # makes what is missing: who may not write can't
     try:
+        about = await store.about()
         count = await store.count()
     finally:
         await store.close()
-    return f"{store.name}: {count:,} points of this workspace"
+    return f"{store.name} ({about}): {count:,} points of this workspace"
 
 
 def _dimensions(settings: Settings) -> int | None:
@@ -309,3 +181,33 @@ def _dimensions(settings: Settings) -> int | None:
     if size is None:
         raise SettingsError(f"the size of the vectors of {settings.embedding_model!r} is not known: give --dimensions")
     return size
+
+
+# --- collectors ------------------------------------------------------------------------------------------------------
+
+
+def _collectors(settings: Settings) -> Iterator[Check]:
+    """Whether somebody listens where runs are told of. What they say to a key shows in the first run."""
+    from cli.tracing import collectors_of
+
+    told = collectors_of(settings)
+    if not told:
+        yield Check("collectors", OK, "none is set")
+    for name, url in told.items():
+        yield _collector(name, url)
+
+
+def _collector(name: str, url: str) -> Check:
+    parts = urlsplit(url)
+    host, shown = parts.hostname or "", without_credentials(url)
+    try:
+        with socket.create_connection((host, parts.port or _PORTS.get(parts.scheme, 443)), _COLLECTOR_S):
+            pass
+    except OSError as error:
+        return Check(
+            name,
+            NOTE,
+            f"nobody answers at {shown}: {error.strerror or error}",
+            "a run is none the worse for it, but nothing will be seen there",
+        )
+    return Check(name, OK, f"{shown} can be reached")

@@ -10,8 +10,7 @@ from cli import options
 from cli.fits import fitted
 from cli.show import json_out
 from cli.sources import load
-from cli.wiring import asked_of, forecast_of, ontology_of, prices_of
-from core_engine.kg.prompt import ExtractionPrompt
+from cli.wiring import asked_of, forecast_of, prices_of, ways_of
 from core_engine.ledger.dry import DryLedger
 from core_engine.ledger.lock import RunLock
 from core_engine.planner import Plan, Planner, plan_of
@@ -39,6 +38,10 @@ def estimate_command(
     embedder: options.Embedder = None,
     no_model: options.NoModel = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
+    prompt_variants: options.PromptVariants = None,
+    model_variants: options.ModelVariants = None,
+    split: options.Split = None,
     embedding_model: options.EmbeddingModel = None,
     base_url: options.BaseUrl = None,
     ontology: options.OntologyFile = None,
@@ -68,12 +71,12 @@ def show(settings: Settings, what: Plan, *, json: bool) -> None:
 def planned(settings: Settings, what: Plan, *, exact: bool = True) -> dict[str, Any]:
     """The estimate of a run, from a plan that leaves no trace. Hold the run lock."""
     progress = Progress()
-    prompt = ExtractionPrompt(ontology_of(settings))
+    ways = ways_of(settings)
     with DryLedger(settings.ledger_path) as ledger:
-        asked = asked_of(settings, prompt, ledger)
-        forecast, counted_by = forecast_of(settings, asked, prompt, prices_of(settings), exact=exact)
+        asked = asked_of(settings, ways, ledger)
+        forecast, counted_by = forecast_of(settings, asked, ways, prices_of(settings), exact=exact)
         for batch in Planner(ledger, "dry", what, asked, progress).batches():
-            forecast.tally.add(batch)
+            forecast.add(batch)
     window = {"seconds": _WINDOW_S, "bound_by": "the Batch API's window, at most"} if settings.batch_api else {}
     return (
         forecast.said()

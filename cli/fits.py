@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from cli.wiring import ontology_of
+from cli.wiring import ways_of
 from core_engine.errors import SettingsError
-from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.limits.charge import Charge, Size
 from core_engine.llm.tokens import CompletionModel, estimate_tokens
 from core_engine.planner import Plan
@@ -26,7 +25,7 @@ def fitted(settings: Settings, plan: Plan) -> tuple[Settings, Plan]:
         _check_embeddings(settings)
     if settings.tpm is None or settings.extractor_used != "openai":
         return settings, plan
-    prompt = ExtractionPrompt(ontology_of(settings)).static_text
+    prompt = max((prompt.static_text for _, prompt in ways_of(settings)), key=len)
     charge = Charge(settings.base_url or "")
     needs = [_tokens(charge, prompt, count, settings.chunk_size) for count in range(1, settings.batch_size + 1)]
     size = sum(need <= settings.tpm for need in needs)

@@ -197,9 +197,7 @@ def _rebuild(settings: Settings, ledger: Ledger, *, quiet: bool, verbose: bool) 
 
 def vector_size_of(settings: Settings, ledger: Ledger) -> int | None:
     """The size of the vectors to write; None for sparse ones alone."""
-    from cli.wiring import dimensions_of, ontology_of, specs_of
-    from core_engine.kg.prompt import ExtractionPrompt
-    from core_engine.planner import Asked
+    from cli.wiring import dimensions_of
 
     if settings.embedder_used != "openai":
         return None
@@ -207,8 +205,7 @@ def vector_size_of(settings: Settings, ledger: Ledger) -> int | None:
         known = overview.vector_size(db, settings.embedding_model)
     if known:
         return known
-    extract, embed = specs_of(settings, ExtractionPrompt(ontology_of(settings)))
-    return dimensions_of(settings, ledger, Asked(extract, 0, embed, None))
+    return dimensions_of(settings, ledger, None)
 
 
 def _empty(settings: Settings, ledger: Ledger, dimensions: int | None) -> None:

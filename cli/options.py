@@ -92,6 +92,18 @@ NoModel = Annotated[
     typer.Option("--no-model", help="Rules and BM25 alone.", show_default=False, rich_help_panel=_MODEL),
 ]
 Model = Annotated[str | None, typer.Option("--model", help="For extraction. [gpt-5-mini]", rich_help_panel=_MODEL)]
+Prompt = Annotated[
+    str | None, typer.Option("--prompt", help="A file of your own, or extract.vN.", rich_help_panel=_MODEL)
+]
+PromptVariants = Annotated[
+    str | None, typer.Option("--prompt-variants", help="Try several: a.md,b.md.", rich_help_panel=_MODEL)
+]
+ModelVariants = Annotated[
+    str | None, typer.Option("--model-variants", help="Try several: m1,m2.", rich_help_panel=_MODEL)
+]
+Split = Annotated[
+    str | None, typer.Option("--split", help="Their shares of the documents: 80/20.", rich_help_panel=_MODEL)
+]
 EmbeddingModel = Annotated[
     str | None, typer.Option("--embedding-model", help="[text-embedding-3-small]", rich_help_panel=_MODEL)
 ]

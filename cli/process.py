@@ -25,10 +25,11 @@ from cli.gathering import tell_of_the_month, tell_prometheus
 from cli.inboxes import take_inbox
 from cli.live import shown
 from cli.logs import to_file, to_stderr
+from cli.pages import draw
 from cli.signals import asking, heard
 from cli.sources import load
 from cli.tracing import alert_command_of, as_rows, figures_of, scores_of, sinks_of, trace_hosts
-from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, say_of_a_quota, wire
+from cli.wiring import Parts, ontology_of, prices_of, remember_capabilities, say_of_a_quota, ways_of, wire
 from core_engine.errors import KGError, SettingsError
 from core_engine.ledger import documents, questions
 from core_engine.ledger.disk import network_disk
@@ -92,6 +93,10 @@ def process(
     embedder: options.Embedder = None,
     no_model: options.NoModel = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
+    prompt_variants: options.PromptVariants = None,
+    model_variants: options.ModelVariants = None,
+    split: options.Split = None,
     embedding_model: options.EmbeddingModel = None,
     dimensions: options.Dimensions = None,
     base_url: options.BaseUrl = None,
@@ -156,6 +161,7 @@ def retry(
     tags: options.Tags = None,
     yes: options.Yes = None,
     model: options.Model = None,
+    prompt: options.Prompt = None,
     embedding_model: options.EmbeddingModel = None,
     base_url: options.BaseUrl = None,
     embedding_base_url: options.EmbeddingBaseUrl = None,
@@ -236,6 +242,8 @@ def _run(
     now = time.time()
     run = new_run_id(now)
     to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)
+    if settings.extractor_used == "openai":
+        ways_of(settings)
     if settings.prom_textfile:
         _check_textfile(settings.prom_textfile)
     ontology_of(settings)
@@ -263,16 +271,19 @@ def _run(
                     _work(settings, plan, ledger, run, command, now, quiet=quiet, collect=collect)
                 )
             _write_report(folder, report)
+            if json:
+                sys.stdout.write(to_json(report).decode() + "\n")
+            else:
+                print(summary(report), flush=True)  # nobody waits for the page
+            with ledger.reading() as db:
+                drawn = draw(db, report, settings, folder) or folder / "report.md"
             _afterwards(settings, ledger)
         finally:
             for name in OURS:
                 logging.getLogger(name).removeHandler(handler)
             handler.close()
-    if json:
-        sys.stdout.write(to_json(report).decode() + "\n")
-    else:
-        print(summary(report))
-        print(f"  report     {folder / 'report.md'}")
+    if not json:
+        print(f"  report     {drawn}")
     return code
 
 
@@ -440,8 +451,10 @@ def _how_far(db: sqlite3.Connection, outcome: Outcome) -> str:
 def _report(
     settings: Settings, ledger: Ledger, parts: Parts, outcome: Outcome, names: dict[str, str]
 ) -> dict[str, Any]:
-    models = {"extract": settings.model, "embed": settings.embedding_model, "resolve": settings.model_of("resolve")}
+    stages = [("extract", way.model) for way in settings.trial] or [("extract", settings.model)]
+    stages += [("embed", settings.embedding_model), ("resolve", settings.model_of("resolve"))]
     used = {client.endpoint.model for client in parts.clients}
+    prompt = parts.prompts[0] if len({one.version for one in parts.prompts}) == 1 else None
     about = Surroundings(
         workspace=settings.workspace,
         version=__version__,
@@ -454,11 +467,12 @@ def _report(
         forecast=parts.forecast.said() if parts.budget else {},
         price_sources={
             m: parts.prices.source(m, stage, "batch" if settings.batch_api else "standard")
-            for stage, m in models.items()
+            for stage, m in stages
             if m in used
         },
         budget=parts.budget.state() if parts.budget else (),
         refused=parts.budget.refused() if parts.budget else None,
+        prompt={"version": prompt.version, "hash": prompt.hash, "tokens": parts.forecast.repeated()} if prompt else {},
     )
     with ledger.reading() as db:
         return build(db, outcome, about, parts.prices)

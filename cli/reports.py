@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from enum import StrEnum
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-from cli import options, show
+from cli import comparing, options, pages, show
 from cli.workspace import existing, settings_of
 from core_engine.errors import SettingsError
 from core_engine.ledger import batches, overview, runs
@@ -17,38 +18,120 @@ from core_engine.ledger.lock import is_held
 from core_engine.ledger.looking import looking
 from core_engine.ledger.runs import RunRow
 from core_engine.settings import Settings
+from metrics.conditions import condition
 from metrics.render import markdown as as_markdown
 from metrics.render import money, summary
 
 app = typer.Typer(add_completion=False)
+
+
+class Form(StrEnum):
+    """How a report is shown."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+class By(StrEnum):
+    """What is compared within a workspace."""
+
+    PROMPT = "prompt"
+    MODEL = "model"
+
 
 _ASKING = {"extract": "extracted by", "rules": "extracted by", "embed": "embedded by"}
 
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's id or its beginning, last, or previous.")] = "last",
+    run: Annotated[
+        list[str] | None, typer.Argument(help="A run's id or its beginning, last, or previous. [last]")
+    ] = None,
+    form: Annotated[Form | None, typer.Option("--format", help="text, json, markdown or html. [text]")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a page with all fields.")] = False,
+    to: Annotated[
+        str | None, typer.Option("--out", "-o", help="The HTML page. [report.html beside the others]")
+    ] = None,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="With --format html: a page of what the run found too.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Two runs: what became dearer, slower, worse, and why.")
+    ] = False,
+    trend: Annotated[bool, typer.Option("--trend", help="The last runs in a row, and what drifts.")] = False,
+    by: Annotated[By | None, typer.Option("--by", help="prompt or model: compare what each gave.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=2, help="Runs of --trend.")] = 20,
+    fail_if: Annotated[
+        list[str] | None, typer.Option("--fail-if", help="Exit 2 if so: 'error_rate>2%', 'cost>+10%'. Repeatable.")
+    ] = None,
     workspace: options.Workspace = None,
     home: options.Home = None,
+    output_dir: options.OutputDir = None,
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
-    """Show what a run did and what it cost."""
-    if json and markdown:
-        raise SettingsError("--json and --markdown are two ways to say the same: choose one")
+    """Show what a run did and what it cost; compare runs; see what drifts; let a script fail on it."""
+    shape = _form(form, markdown=markdown, json=json)
+    ways = [name for name, given in (("--compare", compare), ("--trend", trend), ("--by", by)) if given]
+    if len(ways) > 1:
+        raise SettingsError(f"{' and '.join(ways)} are two questions: ask one at a time")
+    if ways and shape not in {Form.TEXT, Form.JSON}:
+        raise SettingsError(f"{ways[0]} has no page: leave out --format {shape.value}, or ask for --json")
+    if (to or graph) and shape is not Form.HTML:
+        raise SettingsError("--out and --graph are about the page: give --format html too")
+    names = run or []
+    if by and fail_if:
+        raise SettingsError("--fail-if is about runs: leave out --by")
+    if len(names) > (2 if compare else 0 if trend else 1):
+        raise SettingsError("name one run, or two with --compare, or none with --trend")
+    json = shape is Form.JSON
+    conditions = [condition(text) for text in fail_if or ()]
     settings = existing(settings_of(locals(), config))
     with looking(settings.ledger_path) as db:
-        row = runs.find(db, run)
-        said = orjson.loads(row.report) if row.report else _without_report(db, row, settings)
-    if json:
+        if compare:
+            failed = comparing.compared(db, names, conditions, json=json)
+        elif trend:
+            failed = comparing.in_a_row(db, limit, conditions, json=json)
+        elif by:
+            comparing.by(db, by.value, names, json=json)
+            failed = False
+        else:
+            row = runs.find(db, names[0] if names else "last")
+            said = orjson.loads(row.report) if row.report else _without_report(db, row, settings)
+            _show(db, row, said, shape, settings, to, graph=graph)
+            failed = comparing.judged(db, said, row, conditions)
+    raise typer.Exit(2 if failed else 0)
+
+
+def _form(form: Form | None, *, markdown: bool, json: bool) -> Form:
+    given = [each for each in (form, Form.MARKDOWN if markdown else None, Form.JSON if json else None) if each]
+    if len(set(given)) > 1:
+        raise SettingsError("--json, --markdown and --format are ways to say the same: choose one")
+    return given[0] if given else Form.TEXT
+
+
+def _show(
+    db: sqlite3.Connection,
+    row: RunRow,
+    said: dict[str, Any],
+    shape: Form,
+    settings: Settings,
+    to: str | None,
+    *,
+    graph: bool,
+) -> None:
+    if shape is Form.HTML:
+        show.out(str(pages.written(db, said, settings, to, graph=graph)))
+    elif shape is Form.JSON:
         show.json_out(said)
     elif row.report is None:
         show.out(said["ended"])
+    elif shape is Form.MARKDOWN:
+        show.out(as_markdown(said))
     else:
-        show.out(
-            as_markdown(said) if markdown else f"{row.id}  {row.command}  {show.when(row.started_at)}\n{summary(said)}"
-        )
+        show.out(f"{row.id}  {row.command}  {show.when(row.started_at)}\n{summary(said)}")
 
 
 def _without_report(db: sqlite3.Connection, row: RunRow, settings: Settings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import os
 import re
@@ -17,11 +18,12 @@ from core_engine.settings import Settings
 
 REPLACEMENT = "(forgotten)"
 _SHORTEST = 3  # letters: a title of one letter is in half of all words
-_FILES = ("report.json", "report.md", "report.html", "run.log")
+_FILES = ("report.json", "report.md", "report.html", "graph.html", "run.log")
+_NO_WORDS = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)  # of a page
 
 
 def pattern_of(words: Iterable[str]) -> re.Pattern[str] | None:
-    """Finds the words as a whole, in any case, as they are and as JSON writes them. None where none can be looked for."""
+    """Finds the words as a whole, in any case, as they are and as JSON and HTML write them. None where none can be looked for."""
     forms = set()
     for word in words:
         if len(word) >= _SHORTEST:
@@ -29,10 +31,16 @@ def pattern_of(words: Iterable[str]) -> re.Pattern[str] | None:
             forms |= {word, printable}
             forms |= {json.dumps(form)[1:-1] for form in (word, printable)}
             forms |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in (word, printable)}
+            forms |= {_in_html(form) for form in (word, printable)}
     if not forms:
         return None
     choices = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
     return re.compile(rf"(?<![\w/\\.-])(?:{choices})(?!\w)", re.IGNORECASE)
+
+
+def _in_html(text: str) -> str:
+    """As Jinja2 escapes it."""
+    return html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
 
 
 def scrub_ledger(db: sqlite3.Connection, pattern: re.Pattern[str]) -> int:
@@ -74,7 +82,12 @@ def _scrub(path: Path, pattern: re.Pattern[str]) -> bool:
     if not path.is_file():
         return False
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    scrubbed = pattern.sub(REPLACEMENT, text)
+    if path.name == "graph.html":  # nothing but names and words: `kg report --graph` makes it again
+        if pattern.search(text):
+            path.unlink()
+            return True
+        return False
+    scrubbed = _in_words(text, pattern) if path.suffix == ".html" else pattern.sub(REPLACEMENT, text)
     if scrubbed == text:
         return False
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
@@ -87,3 +100,13 @@ def _scrub(path: Path, pattern: re.Pattern[str]) -> bool:
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
     return True
+
+
+def _in_words(page: str, pattern: re.Pattern[str]) -> str:
+    """The page with the words replaced where it shows words: somebody may be called as a class of its style is."""
+    parts: list[str] = []
+    at = 0
+    for markup in _NO_WORDS.finditer(page):
+        parts += (pattern.sub(REPLACEMENT, page[at : markup.start()]), markup[0])
+        at = markup.end()
+    return "".join([*parts, pattern.sub(REPLACEMENT, page[at:])])

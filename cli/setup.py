@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -65,20 +65,28 @@ def doctor(
     timeout: options.Timeout = None,
     ontology: options.OntologyFile = None,
     prices: options.Prices = None,
+    prompt: options.Prompt = None,
+    prompt_variants: options.PromptVariants = None,
+    model_variants: options.ModelVariants = None,
     max_cost: options.MaxCost = None,
     graph_store: options.GraphStore = None,
     vector_store: options.VectorStore = None,
     home: options.Home = None,
     config: options.Config = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Try the model with one small call, named beforehand.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Check keys, endpoints, stores, disk and ledger before a night's run. No paid call is made; exit 1 on a problem."""
-    from cli.checks import NOTE, OK, PROBLEM, all_checks
+    """Check keys, endpoints, models, stores, disk, clock and collectors before a night's run. Exit 1 on a problem.
+
+    No paid call is made, but for the one that --ask allows.
+    """
+    from cli.check import NOTE, OK, PROBLEM
+    from cli.checks import all_checks
 
     settings = settings_of(locals(), config).settings
     marks = {OK: "ok", NOTE: "note", PROBLEM: "PROBLEM"}
     checks = []
-    for check in all_checks(settings):
+    for check in all_checks(settings, ask=ask):
         checks.append(check)
         if not json:
             advice = f": {check.advice}" if check.advice else ""

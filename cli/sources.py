@@ -48,10 +48,23 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, con
             values[name] = _CHECKED[name](value, toml_path)
             continue
         values[name] = _as_type(value, types[name], origins[name])
+    _per_stage(values, origins)
     try:
         return Loaded(Settings(**values), origins)
     except SettingsError as error:
         raise SettingsError(_placed(str(error), origins)) from error
+
+
+def _per_stage(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """Let `[models]` name the models of extraction and embedding, where no flag and no variable does."""
+    stages: dict[str, str] = values.get("models", {})
+    for stage, name in (("extract", "model"), ("embed", "embedding_model")):
+        in_a_file = origins[name] == "default" or origins[name].endswith(f": {name}")
+        if stage not in stages or not in_a_file:
+            continue
+        if stage == "extract":  # the other stages keep the model that is for all
+            values["models"] = {"resolve": values.get(name, Settings().model), **stages}
+        values[name], origins[name] = stages[stage], f"{origins['models']}.{stage}"
 
 
 def _placed(message: str, origins: Mapping[str, str]) -> str:

@@ -127,14 +127,20 @@ def trace_hosts(settings: Settings) -> list[str]:
     """Where content would go, if any does."""
     if settings.trace_content == "none":
         return []
+    return [url for name, url in collectors_of(settings).items() if name != "webhook"]
+
+
+def collectors_of(settings: Settings) -> dict[str, str]:
+    """The services that are told of runs, by name, with their addresses."""
     wheres = {
         "langsmith": settings.langsmith_endpoint,
         "langfuse": settings.langfuse_host,
         "posthog": settings.posthog_host,
         "phoenix": settings.phoenix_endpoint,
         "otlp": settings.otlp_traces_endpoint or settings.otlp_endpoint,
+        "webhook": settings.alert_webhook,
     }
-    return [wheres[name] or "" for name in _told(settings) if name in wheres]
+    return {name: wheres[name] or "" for name in _told(settings)}
 
 
 def _pairs(text: str | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from cli.limits import limits_of
 from core_engine.errors import SettingsError
 from core_engine.keys import Spec
 from core_engine.kg.deriving import AnswerDeriver
-from core_engine.kg.extractor import Extractor, ModelExtractor, RulesExtractor
+from core_engine.kg.extractor import Extractor, ModelExtractor, RulesExtractor, TrialExtractor
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.prompt import ExtractionPrompt
 from core_engine.kg.rules.extractor import RULES_VERSION
@@ -26,7 +26,7 @@ from core_engine.ledger.ledger import Ledger, LedgerBase
 from core_engine.ledger.lock import held
 from core_engine.limits.rate_limiter import RateLimiter
 from core_engine.pipeline import Batches, Pipeline, Works
-from core_engine.planner import Asked, Plan, Planner
+from core_engine.planner import Asked, Plan, Planner, Variant
 from core_engine.ports import GraphStore, Observer, VectorStore
 from core_engine.progress import Progress
 from core_engine.projector import Projector
@@ -39,7 +39,7 @@ from metrics.account import Account
 from metrics.alerts import in_words
 from metrics.budget import RunBudget
 from metrics.caps import Caps
-from metrics.estimate import Forecast, Limits, Tallied, Tally
+from metrics.estimate import Forecast, Forecasts, Limits, Tallied, Tally
 from metrics.prices import AsBatch, Prices
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Parts:
     clients: list[Client]
     asked: Asked
     names: dict[str, str]
-    forecast: Forecast
+    forecast: Forecasts
+    prompts: Sequence[ExtractionPrompt] = ()  # where a model extracts: one, or those on trial
     budget: RunBudget | None = None  # where nothing is asked of a model, nothing can be spent
 
     async def close(self) -> None:
@@ -141,51 +142,80 @@ def vector_store_of(settings: Settings, dimensions: int | None) -> VectorStore |
     )
 
 
-def specs_of(settings: Settings, prompt: ExtractionPrompt) -> tuple[Spec, Spec | None]:
+def prompt_of(settings: Settings, name: str | None = None) -> ExtractionPrompt:
+    """The prompt of this name or file; None: the one that the settings name, or ours."""
+    name = name or settings.prompt
+    ontology = ontology_of(settings)
+    return ExtractionPrompt.named(name, ontology) if name else ExtractionPrompt(ontology)
+
+
+def ways_of(settings: Settings) -> list[tuple[str, ExtractionPrompt]]:
+    """Model and prompt of the extraction, or of each of the ways on trial. Raises SettingsError."""
+    if not settings.trial:
+        return [(settings.model, prompt_of(settings))]
+    if settings.extractor_used != "openai":
+        raise SettingsError("variants are of models and their prompts: give OPENAI_API_KEY or --base-url")
+    ways = [(way.model, prompt_of(settings, way.prompt)) for way in settings.trial]
+    if len({(model, prompt.version) for model, prompt in ways}) < len(ways):
+        raise SettingsError("--prompt-variants: two of them are one and the same prompt: there is nothing to compare")
+    return ways
+
+
+def specs_of(settings: Settings, model: str, prompt: ExtractionPrompt) -> tuple[Spec, Spec | None]:
     """What is asked besides the chunks: of the extractor, and of the embedder if it is a model."""
     if settings.extractor_used == "openai":
-        extract = Spec("extract", {"prompt": prompt.version, **_chat_settings(settings, "extract")}, prompt.spec_text)
+        description = {"prompt": prompt.version, **_chat_settings(settings, model)}
+        extract = Spec("extract", description, prompt.spec_text)
     else:
         extract = Spec("rules", {"version": RULES_VERSION})
+    return extract, embed_spec_of(settings)
+
+
+def embed_spec_of(settings: Settings) -> Spec | None:
+    """What is asked of the embedder besides the texts; None where it is no model."""
     if settings.embedder_used != "openai":
-        return extract, None
-    return extract, Spec("embed", {"model": settings.embedding_model, "dimensions": settings.dimensions})
+        return None
+    return Spec("embed", {"model": settings.embedding_model, "dimensions": settings.dimensions})
 
 
 def resolve_spec(settings: Settings) -> Spec:
     """What is asked besides the pair of names."""
     from core_engine.kg.resolver.question import VERSION, system_prompt
 
-    return Spec("resolve", {"prompt": VERSION, **_chat_settings(settings, "resolve")}, system_prompt())
+    return Spec(
+        "resolve", {"prompt": VERSION, **_chat_settings(settings, settings.model_of("resolve"))}, system_prompt()
+    )
 
 
-def _chat_settings(settings: Settings, stage: str) -> dict[str, str | int | float | None]:
+def _chat_settings(settings: Settings, model: str) -> dict[str, str | int | float | None]:
     return {
-        "model": settings.model_of(stage),
+        "model": model,
         "temperature": settings.temperature,
         "reasoning_effort": settings.reasoning_effort,
         "seed": settings.seed,
     }
 
 
-def asked_of(settings: Settings, prompt: ExtractionPrompt, ledger: Ledger) -> Asked:
-    """The two specs with their numbers in the ledger."""
-    extract, embed = specs_of(settings, prompt)
-    return Asked(
-        extract,
-        ledger.write(questions.spec_no, extract),
-        embed,
-        ledger.write(questions.spec_no, embed) if embed else None,
-    )
+def asked_of(settings: Settings, ways: Sequence[tuple[str, ExtractionPrompt]], ledger: LedgerBase) -> Asked:
+    """What is asked, with its numbers in the ledger."""
+    variants = []
+    for at, (model, prompt) in enumerate(ways):
+        extract, embed = specs_of(settings, model, prompt)
+        until = settings.trial[at].until if settings.trial else 1.0
+        variants.append(Variant(extract, ledger.write(questions.spec_no, extract, prompt.name), until))
+    first = variants[0]
+    embed_no = ledger.write(questions.spec_no, embed) if embed else None
+    return Asked(first.extract, first.extract_no, embed, embed_no, tuple(variants) if settings.trial else ())
 
 
-def endpoint_of(settings: Settings, stage: str) -> Endpoint:
+def endpoint_of(settings: Settings, stage: str, model: str | None = None) -> Endpoint:
+    """Where and how a stage's model is asked; `model` in place of the settings' own."""
     from core_engine.llm.client import Endpoint
 
     embed = stage == "embed"
     return Endpoint(
         base_url=(settings.embedding_base_url if embed else None) or settings.base_url,
-        model=settings.embedding_model if embed else settings.model_of(stage),
+        model=model or (settings.embedding_model if embed else settings.model_of(stage)),
         key=(settings.embedding_api_key if embed else None) or settings.api_key or "",
         headers=settings.headers,
         temperature=settings.temperature,
@@ -214,15 +244,14 @@ def wire(
     """
     if settings.resolve == "model" and not (settings.may_ask or settings.no_model):
         raise SettingsError("--resolve model needs a model to ask: give OPENAI_API_KEY or --base-url")
-    ontology = ontology_of(settings)
-    prompt = ExtractionPrompt(ontology)
-    asked = asked_of(settings, prompt, ledger)
+    ways = ways_of(settings)
+    asked = asked_of(settings, ways, ledger)
     extract_spec, embed_spec = asked.extract, asked.embed
     limiter = RateLimiter(
         rpm=settings.rpm, tpm=settings.tpm, embedding_rpm=settings.embedding_rpm, embedding_tpm=settings.embedding_tpm
     )
     prices = prices_of(settings)
-    dimensions = dimensions_of(settings, ledger, asked) if embed_spec else None
+    dimensions = dimensions_of(settings, ledger, asked.embed_no) if embed_spec else None
     if settings.neo4j_embeddings and (dimensions is None or settings.graph_store_used != "neo4j"):
         raise SettingsError(
             "--neo4j-embeddings needs a Neo4j (NEO4J_URI) and vectors by meaning (--embedder openai): there is nothing to write"
@@ -255,8 +284,11 @@ def wire(
         )
     extractor: Extractor = RulesExtractor(ledger)
     if office and extract_spec.kind == "extract":
-        asker = _asker(office, settings, "extract", asked.extract_no, clients)
-        extractor = ModelExtractor(ledger, asker, prompt, progress)
+        extractors = []
+        for variant, (model, prompt) in enumerate(ways):
+            asker = _asker(office, settings, "extract", asked.way(variant)[1], clients, model=model)
+            extractors.append(ModelExtractor(ledger, asker, prompt, progress))
+        extractor = TrialExtractor(extractors) if asked.trial else extractors[0]
     embedder = None
     if office and embed_spec and asked.embed_no is not None:
         from core_engine.embeddings.embedder import Embedder
@@ -266,8 +298,8 @@ def wire(
     if extract_spec.kind == "rules" and embedder is None:
         plan = _in_larger_steps(plan)
     planner = Planner(ledger, run, plan, asked, progress)
-    forecast, _ = forecast_of(settings, asked, prompt, prices)
-    source = Tallied(planner, forecast.tally)
+    forecast, _ = forecast_of(settings, asked, ways, prices)
+    source = Tallied(planner, forecast)
     pipeline: Works = Pipeline(
         source,
         extractor,
@@ -279,14 +311,24 @@ def wire(
     if settings.batch_api:
         if office is None or budget is None:
             raise SettingsError("--batch-api needs a model to ask: give OPENAI_API_KEY or --base-url")
-        pipeline = _batch_run(settings, plan, source, asked, office, clients, prompt, budget, collect=collect)
+        pipeline = _batch_run(settings, plan, source, asked, office, clients, ways[0][1], budget, collect=collect)
     if office and settings.resolve_used == "model":
         pipeline = _then_resolve(settings, pipeline, office, clients)
     names = {
-        "extractor": f"openai {settings.model}" if extract_spec.kind == "extract" else "rules",
+        "extractor": _named(settings, ways) if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
     }
-    return Parts(ledger, pipeline, projector, limiter, prices, progress, clients, asked, names, forecast, budget)
+    prompts = [prompt for _, prompt in ways] if extract_spec.kind == "extract" else []
+    return Parts(
+        ledger, pipeline, projector, limiter, prices, progress, clients, asked, names, forecast, prompts, budget
+    )
+
+
+def _named(settings: Settings, ways: Sequence[tuple[str, ExtractionPrompt]]) -> str:
+    """The extractor as the report names it, its ways on trial one after the other."""
+    if settings.prompt_variants:
+        return f"openai {settings.model}, prompts {' | '.join(prompt.name for _, prompt in ways)}"
+    return "openai " + " | ".join(model for model, _ in ways)
 
 
 def _then_resolve(settings: Settings, pipeline: Works, office: Office, clients: list[Client]) -> Works:
@@ -385,7 +427,8 @@ def _check_prices(
     cap = caps.in_dollars
     if cap is None:
         return
-    used = [(settings.model, "extract")] if extract and extract.kind == "extract" else []
+    models = [way.model for way in settings.trial] or [settings.model]
+    used = [(model, "extract") for model in dict.fromkeys(models)] if extract and extract.kind == "extract" else []
     used += [(settings.embedding_model, "embed")] if embed else []
     used += [(settings.model_of("resolve"), "resolve")] if resolve else []
     for model, stage in used:
@@ -394,18 +437,40 @@ def _check_prices(
 
 
 def forecast_of(
-    settings: Settings, asked: Asked, prompt: ExtractionPrompt, prices: Prices, *, exact: bool = False
-) -> tuple[Forecast, str]:
+    settings: Settings,
+    asked: Asked,
+    ways: Sequence[tuple[str, ExtractionPrompt]],
+    prices: Prices,
+    *,
+    exact: bool = False,
+) -> tuple[Forecasts, str]:
     """An estimate to be filled with batches, and how it counts: `tiktoken` or `characters`.
 
     `exact` counts every batch, by tiktoken where no earlier reply tells how our own measure is billed. Without it, as
     in a run, a few of them are measured, which takes no time that one would notice.
     """
+    found = [
+        _forecast(settings, asked, asked.way(variant)[1], model, prompt, prices, exact=exact)
+        for variant, (model, prompt) in enumerate(ways)
+    ]
+    return Forecasts([forecast for forecast, _ in found]), found[0][1]
+
+
+def _forecast(
+    settings: Settings,
+    asked: Asked,
+    extract_no: int,
+    model: str,
+    prompt: ExtractionPrompt,
+    prices: Prices,
+    *,
+    exact: bool,
+) -> tuple[Forecast, str]:
     from core_engine.llm.tokens import TokenCounter, estimate_tokens
     from metrics.told import told_by
 
-    told = told_by(settings.ledger_path, settings.model, asked.extract_no, settings.embedding_model)
-    chat = TokenCounter(settings.model, exact=exact and not told.replies)
+    told = told_by(settings.ledger_path, model, extract_no, settings.embedding_model)
+    chat = TokenCounter(model, exact=exact and not told.replies)
     texts = TokenCounter(settings.embedding_model, exact=exact and not told.embedding_calls)
     tally = Tally(
         prompt if asked.extract.kind == "extract" else None,
@@ -417,7 +482,7 @@ def forecast_of(
     limits = Limits(settings.max_concurrent, settings.rpm, settings.tpm)
     pricer = AsBatch(prices) if settings.batch_api else prices
     resolve = settings.model_of("resolve") if settings.resolve_used == "model" else None
-    return Forecast(tally, settings.model, settings.embedding_model, told, limits, pricer, resolve), chat.estimator
+    return Forecast(tally, model, settings.embedding_model, told, limits, pricer, resolve), chat.estimator
 
 
 def deriver_of(settings: Settings, *, as_run: bool = False) -> AnswerDeriver:
@@ -491,14 +556,14 @@ def _weigh(paths: Sequence[str], ledger: Ledger) -> int:
     return weight
 
 
-def dimensions_of(settings: Settings, ledger: Ledger, asked: Asked) -> int:
+def dimensions_of(settings: Settings, ledger: Ledger, embed_no: int | None) -> int:
     """The size of the embedding model's vectors: as set, as known, or as the ledger's answers have it."""
     known = settings.dimensions or KNOWN_DIMENSIONS.get(settings.embedding_model)
     if known:
         return known
     with ledger.reading() as db:
         row = db.execute(
-            "SELECT length(answer) FROM question WHERE spec = ? AND answer IS NOT NULL LIMIT 1", (asked.embed_no,)
+            "SELECT length(answer) FROM question WHERE spec = ? AND answer IS NOT NULL LIMIT 1", (embed_no,)
         ).fetchone()
     if row:
         return int(row[0]) // 4
@@ -508,7 +573,13 @@ def dimensions_of(settings: Settings, ledger: Ledger, asked: Asked) -> int:
 
 
 def _asker(
-    office: Office, settings: Settings, stage: str, spec: int, clients: list[Client], vector_size: int | None = None
+    office: Office,
+    settings: Settings,
+    stage: str,
+    spec: int,
+    clients: list[Client],
+    vector_size: int | None = None,
+    model: str | None = None,
 ) -> Asker:
     from core_engine.llm.asker import Asker
     from core_engine.llm.client import Client
@@ -516,11 +587,11 @@ def _asker(
 
     # A verdict is three words, an extraction several lines; some models think at length about either.
     completions = {"extract": CompletionModel(), "resolve": CompletionModel(per_chunk=10, most_per_chunk=200)}
-    endpoint = replace(endpoint_of(settings, stage), vector_size=vector_size)
+    endpoint = replace(endpoint_of(settings, stage, model), vector_size=vector_size)
     # Two stages of one model share what is learnt of its server.
     client = next((known for known in clients if known.endpoint == endpoint), None)
     if client is None:
-        client = Client(endpoint, _capabilities(office.ledger, endpoint))
+        client = Client(endpoint, capabilities_of(office.ledger, endpoint))
         client.cache_keys = settings.max_concurrent  # a worker sends about as many requests a minute as a key should
         clients.append(client)
     room = completions.get(stage)
@@ -531,7 +602,8 @@ def _asker(
     return Asker(office, stage, client, spec, TokenCounter(endpoint.model), room)
 
 
-def _capabilities(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
+def capabilities_of(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
+    """What its server is known to take."""
     from core_engine.llm.client import Capabilities
 
     with ledger.reading() as db:
@@ -542,11 +614,13 @@ def _capabilities(ledger: Ledger, endpoint: Endpoint) -> Capabilities:
 def remember_capabilities(parts: Parts) -> None:
     """Keep what the servers turned out to take, so that the next run needn't be refused again."""
     for client in parts.clients:
-        parts.ledger.write(_save, _capability_key(client.endpoint), client.capabilities.to_json())
+        parts.ledger.write(remember, client)
 
 
-def _save(db: sqlite3.Connection, key: str, value: str) -> None:
-    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+def remember(db: sqlite3.Connection, client: Client) -> None:
+    """The same, of one client."""
+    row = _capability_key(client.endpoint), client.capabilities.to_json()
+    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", row)
 
 
 def _capability_key(endpoint: Endpoint) -> str:

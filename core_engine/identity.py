@@ -53,3 +53,13 @@ def digest(*parts: str) -> bytes:
         h.update(len(data).to_bytes(8, "little"))
         h.update(data)
     return h.digest()
+
+
+def share(identity: str) -> float:
+    """A number from 0 up to, not including, 1 that is always the same for one id, and spread evenly over many."""
+    return int.from_bytes(digest("share", identity)[:6], "big") / 2**48
+
+
+def short_hash(text: str) -> str:
+    """Twelve hexadecimal digits that are others as soon as a letter of the text is."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

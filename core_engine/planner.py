@@ -96,13 +96,46 @@ def plan_of(
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One of several ways to ask, on trial. `until`: documents whose share lies below it, and not below another's, are its."""
+
+    extract: keys.Spec
+    extract_no: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """The two specs of a run, with their numbers in the ledger. `embed` is None where nothing is to be embedded."""
+    """The two specs of a run, with their numbers in the ledger. `embed` is None where nothing is to be embedded.
+
+    `trial`: the ways to extract that are compared, in order of `until`; `extract` is the first of them.
+    """
 
     extract: keys.Spec
     extract_no: int
     embed: keys.Spec | None
     embed_no: int | None
+    trial: tuple[Variant, ...] = ()
+
+    def variant(self, document_id: str) -> int:
+        """Which of the trial's ways a document is asked by: always the same one, whatever else is in the run."""
+        share = identity.share(document_id)
+        return next((number for number, one in enumerate(self.trial) if share < one.until), max(len(self.trial) - 1, 0))
+
+    def way(self, variant: int) -> tuple[keys.Spec, int]:
+        """What is asked there, and its number in the ledger."""
+        if not self.trial:
+            return self.extract, self.extract_no
+        return self.trial[variant].extract, self.trial[variant].extract_no
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Chunks that are gathered for the next batch. `last`: document and place of the one that was added last."""
+
+    items: list[BatchItem] = field(default_factory=list)
+    chars: int = 0
+    last: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -137,9 +170,7 @@ class Planner:
         self._stopping = threading.Event()
         self._seen_paths: set[str] = set()
         self._presence = Presence()
-        self._waiting: list[BatchItem] = []
-        self._waiting_chars = 0
-        self._last_planned: tuple[int, int] | None = None
+        self._waiting = [_Waiting() for _ in asked.trial or (asked,)]
         self._remembered: Future[None] | None = None
         self._personas = [(compiled(pattern), persona) for pattern, persona in plan.personas.items()]
         with ledger.reading() as db:
@@ -165,7 +196,7 @@ class Planner:
             self._progress.planned = True
         if self._remembered:
             self._remembered.result()
-        yield from self._flush()
+        yield from self._flush_all()
 
     def _again(self, only: Mapping[int, frozenset[str]]) -> Iterator[Batch]:
         with self._ledger.reading() as db:
@@ -174,7 +205,7 @@ class Planner:
             self._progress.documents["seen"] += 1
             yield from self._document(document)
         self._progress.planned = True
-        yield from self._flush()
+        yield from self._flush_all()
 
     def _done(self) -> bool:
         limit = self._plan.limit
@@ -457,8 +488,10 @@ class Planner:
 
     def _document(self, document: documents.StoredDocument) -> Iterator[Batch]:
         began = time.monotonic()
-        extract, embed = self._asked.extract.hash, self._asked.embed.hash if self._asked.embed else None
-        specs = self._asked.extract_no, self._asked.embed_no
+        variant = self._asked.variant(document.id)
+        way, way_no = self._asked.way(variant)
+        extract, embed = way.hash, self._asked.embed.hash if self._asked.embed else None
+        specs = way_no, self._asked.embed_no
         whole = self._plan.only is None and self._plan.limit is None
         wanted = []
         with self._ledger.reading() as db:
@@ -489,7 +522,7 @@ class Planner:
         self._progress.reused += len(planned) - len(wanted)
         if wanted:
             order = {chunk.no: chunk.seq for chunk in planned}
-            yield from self._claim(document, wanted, order, began, whole=whole)
+            yield from self._claim(document, wanted, order, began, variant, whole=whole)
             return
         if whole:
             self._note(documents.settle, document.no, *specs, len(planned))
@@ -501,6 +534,7 @@ class Planner:
         wanted: Sequence[Wanted],
         order: dict[int, int],
         began: float,
+        variant: int,
         *,
         whole: bool,
     ) -> Iterator[Batch]:
@@ -508,7 +542,7 @@ class Planner:
         claims = self._ledger.write(
             questions.claim,
             self._run,
-            self._asked.extract_no,
+            self._asked.way(variant)[1],
             self._asked.embed_no,
             wanted,
             (document.no, len(order)) if whole else None,
@@ -541,36 +575,38 @@ class Planner:
                     claimed.chunk,
                     claimed.extract[0] if claimed.extract and claimed.extract[1] is Claim.OURS else None,
                     claimed.embed[0] if claimed.embed and claimed.embed[1] is Claim.OURS else None,
-                    follows=self._last_planned == (document.no, order[claimed.chunk] - 1),
+                    follows=self._waiting[variant].last == (document.no, order[claimed.chunk] - 1),
                     persona=persona,
                 )
-                yield from self._add(item, document.no, order[claimed.chunk])
+                yield from self._add(item, document.no, order[claimed.chunk], variant)
             began = time.monotonic()
 
     def _persona_of(self, name: str) -> str | None:
         return next((persona for pattern, persona in self._personas if pattern.fullmatch(name)), None)
 
-    def _add(self, item: BatchItem, document: int, place: int) -> Iterator[Batch]:
-        size = _size(item.chunk)
-        others = bool(self._waiting) and self._waiting[0].persona != item.persona
-        if others or self._waiting_chars + size > _BATCH_CHARS:
-            yield from self._flush()
+    def _add(self, item: BatchItem, document: int, place: int, variant: int) -> Iterator[Batch]:
+        waiting, size = self._waiting[variant], _size(item.chunk)
+        others = bool(waiting.items) and waiting.items[0].persona != item.persona
+        if others or waiting.chars + size > _BATCH_CHARS:
+            yield from self._flush(variant)
+            waiting = self._waiting[variant]
             item = replace(item, follows=False)
-        self._waiting.append(item)
-        self._waiting_chars += size
+        waiting.items.append(item)
+        waiting.chars += size
         # Only a chunk that is shown to the model can be the context of the next one.
-        self._last_planned = (document, place) if item.extract is not None else None
-        asked = sum(1 for waiting in self._waiting if waiting.extract is not None)
-        if asked >= self._plan.batch_size or len(self._waiting) >= max(_EMBED_ONLY, self._plan.batch_size):
-            yield from self._flush()
+        waiting.last = (document, place) if item.extract is not None else None
+        asked = sum(1 for each in waiting.items if each.extract is not None)
+        if asked >= self._plan.batch_size or len(waiting.items) >= max(_EMBED_ONLY, self._plan.batch_size):
+            yield from self._flush(variant)
 
-    def _flush(self) -> Iterator[Batch]:
-        if self._waiting:
-            batch = Batch(uuid.uuid4().hex[:12], tuple(self._waiting))
-            self._waiting = []
-            self._waiting_chars = 0
-            self._last_planned = None
-            yield batch
+    def _flush(self, variant: int) -> Iterator[Batch]:
+        if items := self._waiting[variant].items:
+            self._waiting[variant] = _Waiting()
+            yield Batch(uuid.uuid4().hex[:12], tuple(items), variant)
+
+    def _flush_all(self) -> Iterator[Batch]:
+        for variant in range(len(self._waiting)):
+            yield from self._flush(variant)
 
 
 def _chunks_of_parts(db: sqlite3.Connection, path: str, record: str) -> list[Chunk]:

@@ -29,6 +29,9 @@ class GraphStore(Protocol):
     async def open(self) -> StoreMark:
         """Connect, make constraints and indexes where they are missing, and say which store this is."""
 
+    async def about(self) -> str:
+        """Which version it is, and whether its indexes are there, in words. It is open."""
+
     async def check_writable(self) -> None:
         """Raise StoreError where this user, or the database, may only be read. Changes nothing."""
 
@@ -66,6 +69,9 @@ class VectorStore(Protocol):
 
     async def open(self) -> StoreMark:
         """Connect, make the collection where it is missing, and say which store this is."""
+
+    async def about(self) -> str:
+        """Which version it is, and whether its indexes are there, in words. It is open."""
 
     async def begin(self, generation: int) -> None:
         """Record durably that writing session `generation` begins."""

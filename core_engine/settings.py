@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core_engine.errors import SettingsError
+from core_engine.trial import Way, ways
 from core_engine.types import Payer
 
 _PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")  # with or without a port
@@ -67,6 +68,10 @@ class Settings:
     timeout: float = _option(120.0)
     retries: int = _option(6)
     resolve: str = _option("auto", choices=("auto", "none", "rules", "model"))
+    prompt: str | None = _option(None)
+    prompt_variants: str | None = _option(None)
+    model_variants: str | None = _option(None)
+    split: str | None = _option(None)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     ontology: str | None = _option(None)
     keep_unsupported: bool = _option(False)
@@ -153,10 +158,12 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise SettingsError(f"{flag(name)} must be between {least:g} and {most:g}, and is {value:g}")
-        if unknown := self.models.keys() - _STAGES:
-            raise SettingsError(f"models.{min(unknown)}: choose one of {', '.join(sorted(_STAGES))}")
+        if unknown := self.models.keys() - set(STAGES):
+            raise SettingsError(f"models.{min(unknown)}: choose one of {', '.join(sorted(STAGES))}")
         for name, schemes in _URLS:
             _check_url(flag(name), getattr(self, name), schemes)
+        if self.trial and self.batch_api:
+            raise SettingsError("--batch-api has no variants: try them without it, on a part (--limit)")
 
     # --- what "auto" means ------------------------------------------------------------------------------------------
 
@@ -213,8 +220,13 @@ class Settings:
         return bool(self.api_key or self.base_url)
 
     def model_of(self, stage: str) -> str:
-        """The chat model of a stage: extract | resolve."""
-        return self.models.get(stage, self.model)
+        """The chat model of a stage: extract | resolve. `[models]` is read into `model` where that is what counts."""
+        return self.models.get(stage, self.model) if stage != "extract" else self.model
+
+    @property
+    def trial(self) -> tuple[Way, ...]:
+        """The prompts or models that are compared in this run; () for one of each."""
+        return ways(self.model, self.prompt, self.model_variants, self.prompt_variants, self.split)
 
     @property
     def payer(self) -> Payer:
@@ -265,8 +277,7 @@ class Settings:
         return shown
 
 
-STAGES = ("extract", "embed", "resolve")  # in which models are asked
-_STAGES = {"resolve"}  # that may have another chat model than --model
+STAGES = ("extract", "embed", "resolve")  # in which models are asked, each of which may have a model of its own
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_concurrent", 1, 1000),

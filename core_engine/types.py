@@ -161,10 +161,11 @@ class BatchItem:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Chunks that are asked about together."""
+    """Chunks that are asked about together. `variant`: by which of the ways that are on trial, from 0."""
 
     id: str
     items: tuple[BatchItem, ...]
+    variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -109,10 +109,16 @@ class Batches(Protocol):
     def stop(self) -> None: ...
 
 
+class Adds(Protocol):
+    """Whatever adds up batches."""
+
+    def add(self, batch: Batch) -> None: ...
+
+
 class Tallied:
     """A source of batches that adds up what it gives."""
 
-    def __init__(self, source: Batches, tally: Tally) -> None:
+    def __init__(self, source: Batches, tally: Adds) -> None:
         self._source = source
         self._tally = tally
 
@@ -146,11 +152,13 @@ class Forecast:
     pricer: Pricer
     resolve_model: str | None = None
     """Which is asked about doubtful pairs of names, behind the rest; None: none is."""
+    also_asked: int = 0
+    """Chunks that are asked about in another way, and whose names meet these."""
 
     def said(self) -> dict[str, Any]:
         """The estimate as plain values (docs/report.md): a middle, and a range, since nobody knows the replies."""
         tally, told, sizes = self.tally, self.told, self.tally.sizes()
-        static = tally.count(tally.prompt.static_text) if tally.prompt else 0.0
+        static = self._static()
         prompt = round((sizes.prompt + static * tally.chat_calls) * told.prompt_factor)
         cached = min(self._cached(static * told.prompt_factor), prompt)
         low, middle, high = (round(length) for length in self._completion(sizes))
@@ -182,13 +190,20 @@ class Forecast:
             "from_replies": told.replies,
         }
 
+    def repeated(self) -> int:
+        """Tokens, as billed, of the part of the prompt that every request repeats; 0 where nothing is asked."""
+        return round(self._static() * self.told.prompt_factor)
+
+    def _static(self) -> float:
+        return self.tally.count(self.tally.prompt.static_text) if self.tally.prompt else 0.0
+
     def _about_names(self) -> tuple[int, Usage]:
         """Calls and tokens of the questions about pairs of names."""
         if self.resolve_model is None:
             return 0, Usage()
         each = self.told.resolving or RESOLVING
         pairs_of = each.pairs / each.chunks**PAIRS_GROW
-        new = pairs_of * ((each.before + self.tally.asked) ** PAIRS_GROW - each.before**PAIRS_GROW)
+        new = pairs_of * ((each.before + self.tally.asked + self.also_asked) ** PAIRS_GROW - each.before**PAIRS_GROW)
         pairs = min(new, PAIRS_AT_MOST)
         usage = Usage(round(each.prompt * pairs), round(each.cached * pairs), round(each.completion * pairs))
         return math.ceil(each.calls * pairs), usage
@@ -234,6 +249,47 @@ class Forecast:
         bounds += [(sum(calls) / limits.rpm * 60, "requests a minute")] if limits.rpm else []
         bounds += [(tokens / limits.tpm * 60, "tokens a minute")] if limits.tpm else []
         return max(bounds)
+
+
+class Forecasts:
+    """The forecast of a run, or one for each of the ways that are on trial in it."""
+
+    def __init__(self, of_ways: Sequence[Forecast]) -> None:
+        self._of_ways = of_ways
+
+    def add(self, batch: Batch) -> None:
+        """Add up a batch of the plan."""
+        self._of_ways[batch.variant].tally.add(batch)
+
+    def said(self) -> dict[str, Any]:
+        """The estimate of the whole, as Forecast.said() has it."""
+        first, *others = self._of_ways
+        if not others:
+            return first.said()
+        # Names are asked about at the end, and at once, whoever found them.
+        also = sum(other.tally.asked for other in others)
+        said = [
+            replace(first, also_asked=also).said(),
+            *(replace(other, resolve_model=None).said() for other in others),
+        ]
+        costs = [each["cost_usd"] for each in said]
+        priced = all(cost["middle"] is not None for cost in costs)
+        return {
+            "chunks": sum(each["chunks"] for each in said),
+            **{
+                name: {key: sum(each[name][key] for each in said) for key in said[0][name]}
+                for name in ("calls", "tokens", "tokens_range")
+            },
+            "cost_usd": {key: sum(cost[key] for cost in costs) if priced else None for key in costs[0]},
+            "seconds": round(sum(each["seconds"] for each in said), 1),
+            "bound_by": max(said, key=lambda each: each["seconds"])["bound_by"],
+            "from_replies": min(each["from_replies"] for each in said),
+        }
+
+    def repeated(self) -> int:
+        """Tokens of the prompt that every request repeats, as billed; 0 where there are several prompts, or none."""
+        each = {forecast.repeated() for forecast in self._of_ways}
+        return each.pop() if len(each) == 1 else 0
 
 
 def _reply_by_form(chunk: Chunk) -> float:

@@ -9,6 +9,8 @@ from metrics.minutes import in_words
 
 Report = Mapping[str, Any]
 
+_ADVICE = 3  # lines; the page has them all
+
 _ENDINGS = {
     0: "done",
     1: "not started",
@@ -35,6 +37,7 @@ def summary(report: Report) -> str:
             lines.append(_row("limit", said))
         if said := _estimate(report):
             lines.append(_row("estimate", said))
+    lines += [_row("next" if not at else "", said) for at, said in enumerate(report.get("advice", ())[:_ADVICE])]
     if nothing_to_do(report):
         lines.append("nothing was new: no model call, nothing written")
     lines += _problems(report)
@@ -140,15 +143,17 @@ def _problems(report: Report) -> list[str]:
         lines += [f"  {sign}: {row['where']}: {row['reason']}" for row in rows[:10]]
         if len(rows) > 10:
             lines.append(f"  … and {len(rows) - 10:,} more {sign} (report.json lists them)")
-    if report["dead_letters"]:
-        lines.append(
-            f"  {len(report['dead_letters']):,} dead letters: `kg dead-letters` shows them, `kg retry` asks again"
-        )
     if report["vanished"]:
         lines.append(f"  {len(report['vanished']):,} documents' files are gone: --prune takes them out")
     if len(report["answers_by"]) > 1:
         said = "; ".join(f"{row['chunks']:,} by {_who(row)}" for row in report["answers_by"])
-        lines.append(f"  mixed: the graph's answers are {said}: process all files with one of them to have one kind")
+        settings = report["settings"]
+        if way := "model" if settings.get("model_variants") else "prompt" if settings.get("prompt_variants") else "":
+            lines.append(f"  on trial: {said}: `kg report --by {way}` compares them")
+        else:
+            lines.append(
+                f"  mixed: the graph's answers are {said}: process all files with one of them to have one kind"
+            )
     lines += [f"  warning: {text}" for text in report["warnings"][:10]]
     lines += [f"  note: {text}" for text in report["notes"]]
     lines += [f"  {server}: {words}" for server, words in report["stepped_down"].items()]

@@ -23,6 +23,7 @@ from core_engine.progress import Progress, Trouble
 from core_engine.projector import Projection, Written
 from core_engine.session import Outcome
 from core_engine.types import Usage
+from metrics.advice import advice
 from metrics.estimate import against_bill
 from metrics.grounding import grounding
 from metrics.minutes import minutes
@@ -51,6 +52,7 @@ class Surroundings:
     budget: Sequence[Mapping[str, Any]] = ()
     refused: Mapping[str, Any] | None = None
     history: History = field(default_factory=History)
+    prompt: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
     chunks = _chunks(db, outcome, progress, projection)
     wall = max(outcome.finished_at - outcome.started_at, 1e-9)
     cost = _cost(db, calls, chunks, progress, pricer)
-    return {
+    report = {
         "schema": SCHEMA,
         "run_id": outcome.run,
         "workspace": about.workspace,
@@ -124,6 +126,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "tokens": _tokens(calls),
         "cost_usd": cost,
         "prices": dict(about.price_sources),
+        "prompt": _prompt(about.prompt, calls, pricer),
         "budget": {"caps": list(about.budget), "refused": about.refused},
         "estimate": _estimate(about.forecast, calls, cost, whole=progress.planned and not chunks["pending"]),
         "latency_s": {
@@ -158,6 +161,7 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         "traces": [],  # filled in when the services have had their time
         "machine": _machine(projection.apart),
     }
+    return {**report, "advice": advice(report)}
 
 
 def _calls(db: sqlite3.Connection, run: str) -> list[_Call]:
@@ -260,6 +264,22 @@ def _cost(
         "saved_by_batch": _money(_saved_by_batch(calls, pricer)),
         "unpriced_calls": sum(c.unpriced for c in calls),
     }
+
+
+def _prompt(prompt: Mapping[str, Any], calls: Sequence[_Call], pricer: Pricer) -> dict[str, Any]:
+    """The prompt of the extraction, and what the part of it cost that every request repeats; {} where none was used.
+
+    What was cached is that part first: it is the beginning of each request.
+    """
+    if not prompt:
+        return {}
+    cost = Decimal(0)
+    for c in calls:
+        if c.stage == "extract" and c.answered and c.cost is not None:
+            repeated = min(prompt["tokens"], c.usage.prompt)
+            usage = Usage(repeated, min(c.usage.cached, repeated))
+            cost += pricer.price(c.model, usage, c.stage, "batch" if c.batch else "standard") or 0
+    return {**prompt, "cost_usd": _money(cost)}
 
 
 def _batch(db: sqlite3.Connection, run: str, calls: Sequence[_Call]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tests.neo4j_server.server import Address
 from tests.readme import README, runs, shown_help, shown_runs, with_help
 
 ROOT = README.parent
-SERVICES = {"genai_prices", "langsmith", "neo4j", "openai", "qdrant_client", "qdrant_edge", "tiktoken"}
+SERVICES = {"genai_prices", "jinja2", "langsmith", "neo4j", "openai", "qdrant_client", "qdrant_edge", "svg", "tiktoken"}
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,16 @@ class RulesExtractor:
             await self._ledger.commit(questions.answer_extractions, None, answers)
 
 
+class TrialExtractor:
+    """Has each batch extracted by the way that it is to be asked by."""
+
+    def __init__(self, ways: Sequence[Extractor]) -> None:
+        self._ways = ways
+
+    async def extract(self, batch: Batch) -> None:
+        await self._ways[batch.variant].extract(batch)
+
+
 class ModelExtractor:
     """Asks a model about the chunks of a batch in one request."""
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from core_engine.errors import SettingsError
+from core_engine.identity import short_hash
 from core_engine.kg.ontology import Ontology
 from core_engine.kg.reply import LONGEST_NAME
 from core_engine.types import Chunk
 
 PROMPTS = Path(__file__).parent / "prompts"
 PLACEHOLDER = "<<ONTOLOGY>>"
+_OURS = re.compile(r"extract\.v\d+")
 
 _STRINGS: Final = {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}
 
@@ -53,20 +55,47 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 class ExtractionPrompt:
     """The prompt of one version with one ontology.
 
-    `system` is the same for every batch, so that providers bill it at the cached price; `version` names it in
-    reports; `spec_text` is all of the prompt that belongs to a question's key.
+    `system` is the same for every batch, so that providers bill it at the cached price; `version` is what questions are
+    known by, `name` what people call it; `spec_text` is all of the prompt that belongs to a question's key.
     """
 
     def __init__(
         self, ontology: Ontology, name: str = "extract", version: str = "v2", *, folder: Path = PROMPTS
     ) -> None:
         self.version = f"{name}.{version}"
+        self.name = self.version
         self.system = _system(folder / f"{self.version}.md", ontology)
+
+    @classmethod
+    def named(cls, name: str, ontology: Ontology) -> ExtractionPrompt:
+        """The prompt in a file, or one of ours by its name (extract.v2). Raises SettingsError where it is no prompt.
+
+        One from a file is known by what it says: a file may be renamed, and nothing is asked again.
+        """
+        ours = our_prompts()
+        if _OURS.fullmatch(name) and not Path(name).exists():
+            if name not in ours:
+                raise SettingsError(f"there is no prompt {name!r}: name a file, or one of {', '.join(ours)}")
+            return cls(ontology, *name.split("."))
+        prompt = cls.__new__(cls)
+        prompt.system = _system(Path(name), ontology)
+        for known in ours:  # a copy of one of ours asks nothing new
+            same = cls(ontology, *known.split("."))
+            if same.system == prompt.system:
+                return same
+        prompt.name = Path(name).stem
+        prompt.version = f"own.{prompt.hash}"
+        return prompt
 
     @property
     def static_text(self) -> str:
         """All that comes with every request, and is billed with it: the system prompt, and the reply's schema."""
         return self.system + json.dumps(RESPONSE_FORMATS["json_schema"], separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that are another's as soon as a letter of the prompt, or of the ontology, is."""
+        return short_hash(self.system)
 
     @property
     def spec_text(self) -> str:
@@ -137,6 +166,11 @@ def one_line(text: str) -> str:
         return text.strip()
     # An unpaired surrogate can't be sent: there is no UTF-8 for it.
     return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text)).strip()
+
+
+def our_prompts() -> list[str]:
+    """The names of the extraction prompts that come with kg, the oldest first."""
+    return sorted(path.stem for path in PROMPTS.glob("extract.*.md"))
 
 
 def _system(path: Path, ontology: Ontology) -> str:

@@ -93,6 +93,16 @@ def heaviest(db: sqlite3.Connection, limit: int) -> list[bytes]:
     return [row[0] for row in rows]
 
 
+def named_by(db: sqlite3.Connection, run: str) -> list[bytes]:
+    """The entities named in the chunks that this run had something to buy for, the heaviest there first."""
+    rows = db.execute(
+        "SELECT a.entity FROM chunk c CROSS JOIN mention m ON m.chunk = c.no CROSS JOIN atom a ON a.no = m.atom "
+        "WHERE c.run = ? GROUP BY a.entity ORDER BY count(DISTINCT c.no) DESC, a.entity",
+        (run,),
+    )
+    return [row[0] for row in rows]
+
+
 def count(db: sqlite3.Connection) -> int:
     """How many entities are named."""
     row = db.execute(

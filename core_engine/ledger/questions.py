@@ -10,7 +10,7 @@ from enum import Enum
 import orjson
 
 from core_engine.keys import Spec
-from core_engine.ledger import documents
+from core_engine.ledger import documents, prompts
 from core_engine.ledger.values import ANSWERED, BATCH_JOB, CHUNK, CLAIMED, DEAD, OPEN, tick, touch
 
 
@@ -42,14 +42,18 @@ class Claimed:
     embed: tuple[int, Claim] | None
 
 
-def spec_no(db: sqlite3.Connection, spec: Spec) -> int:
+def spec_no(db: sqlite3.Connection, spec: Spec, name: str = "") -> int:
+    """The number of what is asked, noted with its prompt where it is new. `name`: what people call the prompt."""
     row = db.execute("SELECT no FROM spec WHERE hash = ?", (spec.hash,)).fetchone()
     if row is None:
         row = db.execute(
             "INSERT INTO spec (hash, kind, description) VALUES (?, ?, ?) RETURNING no",
             (spec.hash, spec.kind, orjson.dumps(spec.description, option=orjson.OPT_SORT_KEYS).decode()),
         ).fetchone()
-    return int(row[0])
+    number = int(row[0])
+    if spec.text:
+        prompts.note(db, number, name or str(spec.description.get("prompt", "")), spec.text)
+    return number
 
 
 def prompt_of(db: sqlite3.Connection, spec: int) -> tuple[str, str]:

@@ -197,6 +197,13 @@ def m011_what_was_told(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE call ADD COLUMN tokens_left INTEGER NOT NULL DEFAULT -1")
 
 
+def m012_prompts(db: sqlite3.Connection) -> None:
+    """What was asked besides the chunks, word for word: prompts of earlier versions can be shown and compared."""
+    db.execute(
+        "CREATE TABLE prompt (spec INTEGER PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL)"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -209,6 +216,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m009_resolution,
     m010_who_pays,
     m011_what_was_told,
+    m012_prompts,
 )
 
 _FIRST_TABLES = """

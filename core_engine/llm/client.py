@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -137,6 +138,7 @@ class Client:
         self.endpoint = endpoint
         self.capabilities = capabilities
         self.cache_keys = 1
+        self.clock_s: float | None = None  # the server's, in Unix seconds, when it last listed its models
         self._turn = 0
         # Redirects are not followed: the key would go where nobody meant it to go.
         http = openai.DefaultAsyncHttpxClient(
@@ -235,6 +237,7 @@ class Client:
     async def models(self) -> list[str]:
         """The models that the server lists. Raises what chat() raises."""
         raw = await self.send(self._openai.models.with_raw_response.list, {})
+        self.clock_s = _date(raw.headers)
         data = _json_body(raw.content).get("data")
         return [str(m.get("id")) for m in data if isinstance(m, dict)] if isinstance(data, list) else []
 
@@ -512,6 +515,14 @@ def _short(text: str) -> str:
     """One line, without control characters, and without what looks like a key (providers quote keys back)."""
     text = re.sub(r"\b(sk|pk|rk|key)-[A-Za-z0-9_\-*.]{4,}", "(key)", text)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:300]
+
+
+def _date(headers: Mapping[str, str]) -> float | None:
+    """The server's clock, in Unix seconds; None where it isn't said."""
+    try:
+        return parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (TypeError, ValueError):
+        return None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

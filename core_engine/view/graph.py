@@ -57,6 +57,12 @@ def whole(db: sqlite3.Connection, limit: int) -> ViewGraph:
     return _shown(db, around.heaviest(db, limit), around.count(db), None)
 
 
+def found_by(db: sqlite3.Connection, run: str, limit: int) -> ViewGraph:
+    """What is named in the chunks that a run had something to buy for, the heaviest there; and what joins it."""
+    keys = around.named_by(db, run)
+    return _shown(db, keys[:limit], len(keys), None)
+
+
 def surroundings(db: sqlite3.Connection, centre: bytes, depth: int, limit: int) -> ViewGraph:
     """An entity and what is at most so many steps away. Of too many those that statements, then chunks, join most."""
     chosen = {centre: None}

@@ -165,3 +165,100 @@ def test_on_a_terminal_of_80_columns_each_run_stands_in_one_line(made: Kg) -> No
     head, line = said.decode().strip().splitlines()
     assert "\x1b[1m" in head
     assert line.split()[0] == made("runs", "--json").report[0]["run_id"]
+
+
+# --- runs beside each other ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(kg: Kg, openai_server: Callable[..., Server]) -> Kg:
+    """Two runs of a model, over as many meetings each, the second with single chunks."""
+    kg.env |= {"OPENAI_BASE_URL": openai_server().url, "OPENAI_API_KEY": "x"}
+    write_meetings(kg.folder / "one", 3)
+    kg.process("one", "--batch-size", 4)
+    for path in write_meetings(kg.folder / "two", 6)[:3]:
+        path.unlink()
+    kg.process("two", "--batch-size", 1)
+    return kg
+
+
+def test_the_later_of_two_runs_is_compared_with_the_earlier_in_whatever_order(two: Kg) -> None:
+    said = two("report", "--compare", "last", "previous", "--json").report
+    assert said == two("report", "--compare", "previous", "last", "--json").report
+    assert said == two("report", "--compare", "--json").report
+    assert said == two("report", "--compare", "previous", "--format", "json").report
+    assert said == two("report", "--compare", "last", "--json").report
+    assert said["before"] < said["after"]
+    tokens = said["measures"]["tokens_per_chunk"]
+    assert tokens["verdict"] == "worse"
+    assert tokens["after"] > tokens["before"]
+    assert any(line.startswith("cost per chunk +") and "--batch-size (4 → 1)" in line for line in said["worse"])
+    shown = two("report", "--compare").out
+    assert f"worse: {said['worse'][0]}" in shown
+
+
+def test_a_run_is_not_compared_with_itself_nor_with_one_that_has_no_report(two: Kg) -> None:
+    ran = two("report", "--compare", "last", "last")
+    assert ran.code == 1
+    assert "is one run" in ran.err
+    _kill_the_run(two)
+    ran = two("report", "--compare")
+    assert ran.code == 1
+    assert "has no report to compare" in ran.err
+
+
+def test_the_last_runs_stand_in_a_row(two: Kg) -> None:
+    two.process("two", "--batch-size", 1)  # buys nothing: it tells nothing
+    said = two("report", "--trend", "--json").report
+    assert [row["chunks"] for row in said["runs"]] == [
+        row["bought"] for row in reversed(two("runs", "--json").report) if row["bought"]
+    ]
+    assert said["drift"] == []
+    assert two("report", "--trend").out.splitlines()[-1] == "nothing drifts"
+    assert len(two("report", "--trend", "-n", 2, "--json").report["runs"]) == 2
+
+
+def test_a_script_is_told_by_exit_code_2_what_is_wrong(two: Kg) -> None:
+    fine = two("report", "--fail-if", "error_rate>2%", "--fail-if", "cost>5")
+    assert fine.code == 0
+    assert "passed: error_rate>2%: it is 0.0%" in fine.err
+    dearer = two("report", "--fail-if", "cost_per_chunk>+10%")
+    assert dearer.code == 2
+    assert "FAILED: cost_per_chunk>+10%: the change is +" in dearer.err
+    assert two("report", "previous", "--fail-if", "cost_per_chunk>+10%").code == 0  # nothing was before it
+    assert two("report", "--compare", "--fail-if", "tokens_per_chunk>+10%").code == 2
+    assert two("report", "--trend", "--fail-if", "tokens_per_chunk>+10%").code == 2
+    wrong = two("report", "--fail-if", "kost>5")
+    assert wrong.code == 1
+    assert "choose one of cost, cost_per_chunk" in wrong.err
+
+
+def test_a_run_without_a_report_is_not_judged(made: Kg) -> None:
+    _kill_the_run(made)
+    ran = made("report", "--fail-if", "cost>5")
+    assert ran.code == 1
+    assert "has no report to judge" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--compare", "--trend"),
+        ("--json", "--markdown"),
+        ("--format", "html", "--json"),
+        ("--trend", "--format", "html"),
+        ("--out", "x.html"),
+        ("last", "previous"),
+        ("last", "--trend"),
+        ("--graph",),
+        ("--by", "model", "--fail-if", "cost>5"),
+    ],
+)
+def test_questions_that_exclude_each_other_are_refused(made: Kg, words: tuple[str, ...]) -> None:
+    assert made("report", *words).code == 1
+
+
+def test_format_says_what_the_short_options_say(made: Kg) -> None:
+    assert made("report", "--format", "json").out == made("report", "--json").out
+    assert made("report", "--format", "markdown").out == made("report", "--markdown").out
+    assert made("report", "--format", "text").out == made("report").out

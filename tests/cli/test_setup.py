@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from core_engine.settings import Settings
-from tests.kg import Kg
+from tests.kg import Kg, write_meetings
+from tests.neo4j_server.server import Address
 from tests.openai_server.fixture import Server
 from tests.qdrant_face.fixture import RunningFace
 
@@ -163,3 +165,118 @@ def test_a_folder_that_cannot_be_written_is_a_problem(kg: Kg) -> None:
 def test_files_that_settings_name_must_be_there(kg: Kg) -> None:
     checks = _checks(kg, "--ontology", "none.toml", "--prices", "none.toml", code=1)
     assert checks["ontology"]["state"] == checks["prices file"]["state"] == "problem"
+
+
+# --- what a model is like, before a night's run ----------------------------------------------------------------------
+
+
+def test_one_call_is_made_when_it_is_asked_for_and_is_named_beforehand(
+    kg: Kg, openai_server: Callable[..., Server]
+) -> None:
+    server = openai_server(refuse=["temperature"], rpm=500, tpm=200_000, ratelimit_headers=True)
+    model = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
+    before = _checks(kg, **model)
+    assert "one call" not in before
+    assert before["extraction replies"]["advice"] == "`kg doctor --ask` does"
+    assert list(kg.folder.iterdir()) == []
+    ran = kg("doctor", "--ask", "--json", **model)
+    names = [check["name"] for check in ran.report["checks"]]
+    assert names.index("one call") < names.index("reply")
+    checks = {check["name"]: check for check in ran.report["checks"]}
+    assert "asks gpt-5-mini about one sentence: at most " in checks["one call"]["detail"]
+    assert checks["reply"]["state"] == "ok"
+    assert "json_schema" in checks["reply"]["detail"]
+    assert "without temperature" in checks["reply"]["detail"]
+    assert "500 requests a minute" in checks["told limits"]["detail"]
+    books = server.books()
+    billed = [call for call in books["log"] if call["status"] == 200]
+    assert len(billed) == 1
+    spent = kg("status", "--json").report["spent_usd"]
+    assert spent["total"] == pytest.approx(float(books["dollars"]), abs=1e-7)
+    again = _checks(kg, **model)
+    assert "without temperature" in again["extraction replies"]["detail"]
+    at_most = float(checks["one call"]["detail"].rpartition("$")[2])
+    assert float(books["dollars"]) <= at_most
+
+
+def test_a_run_after_the_call_is_none_the_wiser_for_it(kg: Kg, openai_server: Callable[..., Server]) -> None:
+    kg.env |= {"OPENAI_BASE_URL": openai_server().url, "OPENAI_API_KEY": "x"}
+    assert kg("doctor", "--ask").code == 0
+    write_meetings(kg.folder / "t", 1)
+    report = kg.process("t")
+    assert report["recovered"] == {"killed_runs": 0, "unknown_calls": 0, "unknown_at_most": 0, "answers": 0}
+    assert report["chunks"]["written"] == report["chunks"]["total"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("invalid_json", "of no use (invalid_json)"), ("null", "of no use (empty)"), ("http403", "403")]
+)
+def test_what_a_model_cannot_do_is_a_problem(
+    kg: Kg, openai_server: Callable[..., Server], fault: str, said: str
+) -> None:
+    server = openai_server(faults=[{"kind": fault, "rate": 1.0}])
+    ran = kg("doctor", "--ask", "--json", OPENAI_BASE_URL=server.url, OPENAI_API_KEY="canary-0123456789")
+    assert ran.code == 1
+    (reply,) = [check for check in ran.report["checks"] if check["name"] == "reply"]
+    assert reply["state"] == "problem"
+    assert said in reply["detail"]
+    assert "canary-0123456789" not in ran.out + ran.err
+
+
+def test_without_a_model_there_is_nothing_to_ask(kg: Kg) -> None:
+    assert _checks(kg, "--ask")["one call"]["state"] == "ok"
+    assert list(kg.folder.iterdir()) == []
+
+
+def test_a_clock_that_is_off_is_noted(kg: Kg, openai_server: Callable[..., Server]) -> None:
+    server = openai_server()
+    model = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
+    assert _checks(kg, **model)["clock"]["detail"] == "agrees with the server's"
+    server.configure(headers={"date": "Sat, 01 Jan 2028 00:00:00 GMT"})
+    off = _checks(kg, **model)["clock"]
+    assert (off["state"], off["detail"].split(" s ")[1]) == ("note", "behind the server's")
+    server.configure(headers={"date": "the day before"})
+    assert "clock" not in _checks(kg, **model)
+
+
+def test_limits_are_those_given_or_those_that_a_run_was_told(kg: Kg, openai_server: Callable[..., Server]) -> None:
+    kg.env |= {"OPENAI_BASE_URL": openai_server(rpm=500, ratelimit_headers=True).url, "OPENAI_API_KEY": "x"}
+    assert "a run learns them" in _checks(kg)["limits"]["detail"]
+    write_meetings(kg.folder / "t", 1)
+    kg.process("t")
+    assert "500 requests/min" in _checks(kg)["limits"]["detail"]
+    assert _checks(kg, KG_RPM="60")["limits"]["detail"] == "given: --rpm 60"
+
+
+def test_collectors_are_looked_for(kg: Kg, openai_server: Callable[..., Server]) -> None:
+    there = openai_server().url.removesuffix("/v1")
+    checks = _checks(kg, OTEL_EXPORTER_OTLP_ENDPOINT=there, POSTHOG_API_KEY="canary", POSTHOG_HOST="http://127.0.0.1:9")
+    assert checks["otlp"]["state"] == "ok"
+    assert checks["posthog"]["state"] == "note"
+    assert "nobody answers at http://127.0.0.1:9" in checks["posthog"]["detail"]
+    assert "canary" not in str(checks)
+
+
+def test_a_prompt_without_its_placeholder_is_a_problem(kg: Kg, openai_server: Callable[..., Server]) -> None:
+    kg.env |= {"OPENAI_BASE_URL": openai_server().url, "OPENAI_API_KEY": "x"}
+    (kg.folder / "mine.md").write_text("Find the names.\n", encoding="utf-8")
+    assert "<<ONTOLOGY>> once" in _checks(kg, "--prompt", "mine.md", code=1)["prompt"]["detail"]
+    assert _checks(kg, "--prompt", "extract.v1")["prompt"]["detail"].startswith("extract.v1 (")
+
+
+@pytest.mark.neo4j
+def test_stores_tell_their_versions(made: Kg, neo4j_server: Address, qdrant_face: RunningFace) -> None:
+    checks = _checks(made)
+    assert "(SQLite 3." in checks["graph store"]["detail"]
+    assert "(Qdrant Edge 0." in checks["vector store"]["detail"]
+    servers = {
+        "NEO4J_URI": neo4j_server.uri,
+        "NEO4J_USERNAME": neo4j_server.user,
+        "NEO4J_PASSWORD": neo4j_server.password,
+        "QDRANT_URL": qdrant_face.url,
+    }
+    checks = _checks(made, "--workspace", "versions", **servers)
+    assert re.search(
+        r"\(Neo4j \d+\.\d+.*, constraint and indexes are there\), may be written", checks["graph store"]["detail"]
+    )
+    assert re.search(r"\(Qdrant \d+\.\d+.*, indexes of ", checks["vector store"]["detail"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -195,7 +196,9 @@ class App:
         data = [
             {"id": name, "object": "model", "created": 0, "owned_by": "test"} for name in self._provider.models.names
         ]
-        return _json({"object": "list", "data": data})
+        reply = _json({"object": "list", "data": data})
+        headers = {"date": formatdate(usegmt=True), **(self._provider.settings.headers or {})}
+        return replace(reply, headers=tuple(headers.items()))
 
     def _show_books(self, request: Request) -> Reply:
         log = parse_qs(request.query).get("log", ["1"])[0] != "0"

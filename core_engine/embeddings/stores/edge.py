@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -89,6 +90,9 @@ class EdgeVectorStore:
         shard, _ = self._opened()
         with self._explained("flushing"):
             shard.flush()
+
+    async def about(self) -> str:
+        return f"Qdrant Edge {version('qdrant-edge-py')}"
 
     async def count(self) -> int:
         shard, _ = self._opened()

@@ -124,6 +124,13 @@ class QdrantVectorStore:
         self._opened()
         self._unflushed = False
 
+    async def about(self) -> str:
+        client, _ = self._opened()
+        server = await self._impatient.make(client.info)
+        held = await self._impatient.make(client.get_collection, self._collection)
+        indexed = ", ".join(sorted(held.payload_schema)) or "nothing"
+        return f"Qdrant {server.version}, indexes of {indexed}"
+
     async def count(self) -> int:
         client, _ = self._opened()
         return await self._count(client)

@@ -150,6 +150,9 @@ class EmbeddedGraphStore:
             await self.close()
             raise
 
+    async def about(self) -> str:
+        return f"SQLite {sqlite3.sqlite_version}"
+
     async def check_writable(self) -> None:
         """Opening it has: that makes its journal."""
 

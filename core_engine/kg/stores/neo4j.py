@@ -65,6 +65,14 @@ class Neo4jGraphStore:
             await self.close()
             raise
 
+    async def about(self) -> str:
+        async with self._told():
+            server = await self._open_driver.get_server_info()
+            held = set((await self._read(cypher.SHOW_INDEXES)).records[0]["names"])
+        missing = cypher.INDEX_NAMES - held
+        indexes = f"without {', '.join(sorted(missing))}" if missing else "constraint and indexes are there"
+        return f"{server.agent.replace('/', ' ')}, {indexes}"
+
     async def check_writable(self) -> None:
         async with (
             self._told(),
