@@ -457,7 +457,7 @@ class Asker:
             provider=self._provider,
             prompt_version=self._prompt[0],
             prompt_hash=self._prompt[1],
-            temperature=self._client.temperature,
+            temperature=self._client.capabilities.temperature(end.temperature),
             max_output=need.at_most.completion,
             chunks=tuple(question.chunks),
             asked=need.asked,
