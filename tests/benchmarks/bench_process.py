@@ -74,10 +74,10 @@ def tokens(folder: Path, corpus: Corpus) -> None:
     if cache:
         os.environ["TIKTOKEN_CACHE_DIR"] = str(cache)
     with start(tokens="tiktoken" if cache else "characters", keep_requests=100) as server:
-        ran = kg(
-            "process", corpus.path, *_MODEL, "-w", "tokens", "--vector-store", "none", folder=folder, **_env(server)
-        )
+        words = ("process", corpus.path, *_MODEL, "-w", "tokens", "--vector-store", "none")
+        ran = kg(*words, "--resolve", "rules", folder=folder, **_env(server))
         bodies = [each["body"] for each in server.requests() if "chat" in each["path"]]
+        names = kg(*words, folder=folder, **_env(server)).report["tokens"]
     count = counter(cache)
     raw = sum(map(count, raw_texts(corpus)))
     said = ran.report["tokens"]
@@ -88,6 +88,8 @@ def tokens(folder: Path, corpus: Corpus) -> None:
     table.at_most("of them billed as cached", said["cached"])
     table.at_most("tokens of the raw chunks", raw)
     table.at_most("completion tokens", said["completion"])
+    table.at_most("and about pairs of names: prompt tokens", names["prompt"])
+    table.at_most("completion tokens", names["completion"])
     table.fact("the same static part first in the last requests", len(static) == 1, f"{len(bodies)} looked at")
     table.at_most("tokens of the static message", count(next(iter(static))))
     table.show()
