@@ -65,7 +65,7 @@ def _clear_folders(settings: Settings, ledger: Ledger, before: float) -> None:
     with ledger.reading() as db:
         runs = _ended(db, before)
     for run in runs:
-        folder = settings.run_folder(run)
+        folder = settings.folder / "runs" / run  # what is in an --output-dir is its owner's
         if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -81,11 +81,14 @@ def tell_of_the_month(
     months = Caps(tuple(cap for cap in budget.caps.caps if cap.period == "month"), budget.caps.zone)
     if not months.caps:
         return
-    usage, _ = gathered(settings, shared_names(settings, months), now)
-    for cap in months.caps:
-        projected = usage.projected(cap)
-        if usage.spent(cap) < cap.amount < projected and (said := budget.news(cap, _PROJECTED)):
-            tell("quota_projected", {**said, "projected": float(round(projected, 6))})
+    try:
+        usage, _ = gathered(settings, shared_names(settings, months), now)
+        for cap in months.caps:
+            projected = usage.projected(cap)
+            if usage.spent(cap) < cap.amount < projected and (said := budget.news(cap, _PROJECTED)):
+                tell("quota_projected", {**said, "projected": float(round(projected, 6))})
+    except KGError as error:  # the run is over, and went as it went
+        log.warning("what the month will come to is not known: %s", error)
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------

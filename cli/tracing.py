@@ -27,6 +27,7 @@ def sinks_of(settings: Settings, run: str, command: str, now: float) -> Sinks | 
     names = _told(settings)
     if not names:
         return None
+    from metrics.observers.courier import HELD, HELD_OF_OTHERS
     from metrics.observers.records import About
     from metrics.observers.sinks import Sinks
 
@@ -37,6 +38,7 @@ def sinks_of(settings: Settings, run: str, command: str, now: float) -> Sinks | 
         started_at=now,
         sample=settings.trace_sample,
         mask=settings.trace_mask,
+        held=HELD_OF_OTHERS if command == "observe" else HELD,
     )
 
 

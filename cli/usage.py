@@ -16,9 +16,9 @@ import typer
 
 from cli import options, show
 from cli.books import roll_up
-from cli.gathering import gathered, prometheus_text, workspaces_in
+from cli.gathering import gathered, prometheus_text, shared_names, workspaces_in
 from cli.inboxes import take_all
-from cli.limits import defined
+from cli.limits import all_limits, defined
 from cli.sources import Loaded, pairs
 from cli.workspace import settings_of
 from core_engine.errors import SettingsError
@@ -61,13 +61,16 @@ def usage(
         raise SettingsError("--json and --csv are two ways to say the same: choose one")
     loaded = settings_of({"home": home, "workspace": workspace}, config)
     settings = loaded.settings
-    wanted = Wanted(persona, pairs(tags or (), "--tag"))
     take_all(settings)
     names = workspaces_of(loaded)
+    only = settings.workspace if loaded.origins["workspace"] != "default" else None
+    wanted = Wanted(persona, pairs(tags or (), "--tag"), only)
     if roll:
         _roll_up(settings, names)
     now = time.time()
-    everyone, unreadable = gathered(settings, names, now)
+    # What others have used counts where a cap is theirs too.
+    of = shared_names(settings, all_limits(settings, names)) if only else names
+    everyone, unreadable = gathered(settings, of, now)
     if prom_textfile:
         _write_textfile(settings, names, everyone, Path(prom_textfile))
     first, after = _span(everyone.caps, now, since, until, everything=everything)

@@ -101,7 +101,7 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
     quota: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
-    alert_command: str | None = _option(None)
+    alert_command: str | None = _option(None, secret=True)
     alert_webhook: str | None = _option(None, secret=True)
     retention_days: int = _option(90)
     archive: str | None = _option(None)

@@ -32,7 +32,8 @@ def advice(report: Report) -> list[str]:
 
 def _dead_letters(report: Report) -> Iterator[str]:
     if dead := report["chunks"]["dead"]:
-        yield f"{dead:,} chunks have no usable answer: `kg dead-letters` shows why, `kg retry` asks again"
+        chunks = "1 chunk has" if dead == 1 else f"{dead:,} chunks have"
+        yield f"{chunks} no usable answer: `kg dead-letters` shows why, `kg retry` asks again"
 
 
 def _pace(report: Report) -> Iterator[str]:

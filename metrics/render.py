@@ -143,10 +143,6 @@ def _problems(report: Report) -> list[str]:
         lines += [f"  {sign}: {row['where']}: {row['reason']}" for row in rows[:10]]
         if len(rows) > 10:
             lines.append(f"  … and {len(rows) - 10:,} more {sign} (report.json lists them)")
-    if report["dead_letters"]:
-        lines.append(
-            f"  {len(report['dead_letters']):,} dead letters: `kg dead-letters` shows them, `kg retry` asks again"
-        )
     if report["vanished"]:
         lines.append(f"  {len(report['vanished']):,} documents' files are gone: --prune takes them out")
     if len(report["answers_by"]) > 1:

@@ -108,10 +108,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Calls of one persona (None: of all), with all of these tags."""
+    """Calls of one persona (None: of all), with all of these tags, in one workspace (None: in all)."""
 
     persona: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    workspace: str | None = None
 
 
 @dataclass(slots=True)
@@ -143,6 +144,7 @@ class Usage:
             return (
                 since <= each.at < until
                 and (whom.persona is None or whose == whom.persona)
+                and (whom.workspace is None or each.workspace == whom.workspace)
                 and all(each.tags.get(name) == value for name, value in whom.tags.items())
             )
 

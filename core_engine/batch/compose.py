@@ -313,7 +313,7 @@ class Composer:
             tags=self._payer.tags,
             purpose=request.purpose,
             provider=provider_of(stage.client.endpoint.label),
-            temperature=stage.client.temperature,
+            temperature=stage.client.capabilities.temperature(stage.client.endpoint.temperature),
             max_output=request.at_most.completion,
         )
         line = request_line(call.id, stage.name, request.body)

@@ -30,7 +30,7 @@ log = logging.getLogger("kg.inbox")
 PREFIX = "observe."
 """Of the stages of such calls: what the other program calls them is no stage of ours."""
 
-_AT_ONCE = 500  # files in one commit
+_AT_ONCE = 250  # files in one commit
 _MOST_BYTES = 64 * 1024  # a larger file is none of ours
 _MOST_TOKENS = 1_000_000_000
 _LONGEST = 300  # characters of a name

@@ -40,11 +40,11 @@ class RolledUp:
 def roll_up(db: sqlite3.Connection, before: float, archive: Path | None = None) -> RolledUp:
     """Let go of some of the calls that began before that moment (Unix time); nothing when there are none.
 
-    With an archive (a .jsonl.gz, which grows), each is written there and on the disk first, without a word of content.
+    Those of a run that is going on stay for its report. With an archive (a .jsonl.gz, which grows), each is written there and on the disk first, without a word of content.
     """
     rows = db.execute(
         f"SELECT no, stage, questions, {', '.join(_ARCHIVED)} FROM call WHERE tallied = 1 AND started_at < ? AND parsed "
-        "AND no != (SELECT max(no) FROM call) "
+        "AND no != (SELECT max(no) FROM call) AND run NOT IN (SELECT id FROM run WHERE status = 'running') "
         f"AND (job IS NULL OR job NOT IN (SELECT no FROM job WHERE state IN ({','.join('?' * len(PENDING))}))) "
         "ORDER BY started_at LIMIT ?",
         (before, *PENDING, _PAGE),

@@ -353,7 +353,8 @@ class Asker:
             # The next request need not wait until the disk has this one's reply.
             await store(call, reply)
         finally:
-            office.purse.settle(ceiling, spent, most, used, chunks, done, persona=persona)
+            office.purse.budget.settle(ceiling, spent, most, used, chunks, done, persona=persona)
+            office.purse.settled()
         office.limiter.observe(self._lane, reply.headers, reservation)
         office.progress.last_commit_at = time.time()
         self.answered += 1
@@ -456,7 +457,7 @@ class Asker:
             provider=self._provider,
             prompt_version=self._prompt[0],
             prompt_hash=self._prompt[1],
-            temperature=self._client.temperature,
+            temperature=self._client.capabilities.temperature(end.temperature),
             max_output=need.at_most.completion,
             chunks=tuple(question.chunks),
             asked=need.asked,

@@ -89,6 +89,10 @@ class Capabilities:
         said = orjson.loads(text)
         return cls(said["format"], set(said["dropped"]), said["max"], said.get("output"))
 
+    def temperature(self, asked: float | None) -> float:
+        """The one that counts: 1 where the model takes none but its own."""
+        return 1.0 if asked is None or "temperature" in self.dropped else asked
+
     def said(self) -> str:
         """In words for the report; '' when nothing had to be stepped down."""
         parts = []
@@ -151,12 +155,6 @@ class Client:
             default_headers=dict(endpoint.headers) or None,
             http_client=http,
         )
-
-    @property
-    def temperature(self) -> float:
-        """What is asked for; 1 where the model takes none but its own."""
-        asked = self.endpoint.temperature
-        return 1.0 if asked is None or "temperature" in self.capabilities.dropped else asked
 
     async def close(self) -> None:
         await self._openai.close()

@@ -53,18 +53,7 @@ class Purse:
         self._out += 1
         self._lent = True
 
-    def settle(
-        self,
-        ceiling: Decimal | None,
-        cost: Decimal | None,
-        tokens: int = 0,
-        used: int | None = None,
-        chunks: int = 0,
-        done: int | None = None,
-        *,
-        persona: str | None = None,
-    ) -> None:
-        """Turn a reservation into what the call cost, its tokens and chunks; None: nobody knows, so the whole."""
-        self.budget.settle(ceiling, cost, tokens, used, chunks, done, persona=persona)
+    def settled(self) -> None:
+        """A reservation was settled at the budget: whoever waits may have room now."""
         self._out -= 1
         self._settled.set()

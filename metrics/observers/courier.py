@@ -23,7 +23,8 @@ from metrics.observers.records import Record, weight
 
 log = logging.getLogger("kg.sinks")
 
-HELD = 10_000  # records, by all services together
+HELD = 6_000  # records of a run, by all services together
+HELD_OF_OTHERS = 4_000  # the same of other programs' calls, which a run may tell at the same time
 _MOST_BYTES = 16 * 1024 * 1024  # of content, by one service
 AT_EXIT_S = 5.0
 _LEAVING_S = 0.5  # of it, for closing what is open
@@ -98,8 +99,8 @@ class _Desk:
 class Couriers:
     """The thread that carries, for all services of a run. `tell` from any thread; `close` once, and wait at most 5 s."""
 
-    def __init__(self, services: Sequence[Service], *, at_exit_s: float = AT_EXIT_S) -> None:
-        room = HELD // max(len(services), 1)
+    def __init__(self, services: Sequence[Service], *, held: int = HELD, at_exit_s: float = AT_EXIT_S) -> None:
+        room = held // max(len(services), 1)
         self._desks = [_Desk(s, min(s.room, room), State(s.name, s.where)) for s in services]
         self._at_exit_s = at_exit_s
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core_engine.types import LLMCall
-from metrics.observers.courier import AT_EXIT_S, Couriers, Service, State
+from metrics.observers.courier import HELD, Couriers, Service, State
 from metrics.observers.masking import masked
 from metrics.observers.records import About, Call, Happening
 from metrics.observers.tree import Tree
@@ -33,10 +33,10 @@ class Sinks:
         started_at: float,
         sample: float = 1.0,
         mask: bool = False,
-        at_exit_s: float = AT_EXIT_S,
+        held: int = HELD,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._couriers = Couriers(services, at_exit_s=at_exit_s)
+        self._couriers = Couriers(services, held=held)
         self._tree = Tree(about, started_at, self._couriers.tell) if services else None
         self._below = round(sample * 2**32)
         self._mask = mask

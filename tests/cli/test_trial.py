@@ -89,6 +89,23 @@ def test_the_winner_is_adopted_by_naming_it_and_only_the_others_documents_are_bo
     assert {way for ways in _by_document(kg).values() for way in ways} == {f"{NANO} extract.v2"}
 
 
+def test_what_failed_on_trial_is_asked_again_by_the_same_model(served) -> None:
+    kg, server = served
+    variants = ("--model-variants", f"{MINI},{NANO}")
+    server.configure(faults=[{"kind": "empty", "match": "meeting 3 point"}])
+    kg.process("t", *variants, code=2)
+    dead = {one["document"] for one in kg("dead-letters", "--json").report}
+    assert dead
+    server.configure(faults=[])
+    report = json.loads(kg("retry", *variants, "--json").out)
+    assert report["exit_code"] == 0
+    assert report["calls"]["chat"] > 0
+    assert kg("dead-letters", "--json").report == []
+    assert all(len(ways) == 1 for ways in _by_document(kg).values())
+    again = kg.process("t", *variants)
+    assert again["calls"]["chat"] == 0
+
+
 def test_the_estimate_is_of_both_models(served) -> None:
     kg, _ = served
     both = kg("estimate", "t", "--model-variants", f"{MINI},{NANO}", "--json").report

@@ -82,6 +82,17 @@ def test_quotas_say_limit_used_remaining_and_when_they_begin_anew(kg):
     assert "defined and not used: zoe" in words
 
 
+def test_of_one_workspace_a_shared_cap_still_counts_what_all_have_used(kg):
+    toml(kg, "[budget]", "month_tokens = 9_000_000", "[budget.workspace.other]", "month_tokens = 9_000_000")
+    kg.process("t")
+    kg.process("t", "-w", "other")
+    one, all_of_it = usage(kg, "-w", "other"), usage(kg)
+    used = {quota["scope"]: quota["used"] for quota in one["quotas"]}
+    assert used["workspace"] == one["total"]["tokens"]["total"] < all_of_it["total"]["tokens"]["total"]
+    assert used["home"] == all_of_it["total"]["tokens"]["total"]
+    assert one["workspaces"] == ["other"]
+
+
 def test_a_hard_quota_ends_the_run_with_exit_3_and_what_is_needed_and_left(kg, server):
     toml(kg, "[quota.tier.small]", "day_chunks = 4", "[quota.persona]", '"*" = "small"')
     ran = kg("process", "t", "--batch-size", 2, "--persona", "ann")

@@ -51,6 +51,7 @@ OPEN = {
     "hang": {"timeout"},
     "http408": {"http_408"},
     "http409": {"http_409"},
+    "quotes": {"http_500"},
     "http500": {"http_500"},
     "http502": {"http_502"},
 }

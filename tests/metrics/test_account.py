@@ -20,6 +20,7 @@ from core_engine.ledger.ledger import Ledger
 from core_engine.types import LLMCall, Usage
 from metrics.account import Account, Amount
 from metrics.caps import caps_of
+from tests.clock import Clock
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC).timestamp()
 HOUR = 3_600
@@ -27,17 +28,9 @@ ONE = Amount(Decimal(1), 1_000)
 ROOT = Path(__file__).parents[2]
 
 
-class Clock:
-    def __init__(self, now: float = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

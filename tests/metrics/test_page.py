@@ -139,7 +139,7 @@ def test_names_from_elsewhere_are_text_and_nothing_else(ran, open_page: Opener, 
     quiet(opened)
 
 
-def _more_calls(kg: Kg, count: int) -> None:
+def more_calls(kg: Kg, count: int) -> None:
     """So many calls more in the last run, of all lengths, over six hours; of each tenth nothing came."""
     db = kg.ledger()
     names = [row[1] for row in db.execute("PRAGMA table_info(call)")]
@@ -163,7 +163,7 @@ def _more_calls(kg: Kg, count: int) -> None:
 
 def test_ten_thousand_calls_make_a_page_below_a_megabyte(ran, open_page: Opener) -> None:
     kg, _, path = ran
-    _more_calls(kg, 10_000)
+    more_calls(kg, 10_000)
     assert kg("report", "--format", "html").code == 0
     assert path.stat().st_size < 1_000_000
     opened = open_page(path)

@@ -11,6 +11,7 @@ from metrics.account import Account
 from metrics.budget import RunBudget
 from metrics.caps import Caps
 from metrics.quotas import checked, quotas_of, warn_at
+from tests.clock import Clock
 
 TABLE = {
     "tier": {
@@ -81,17 +82,9 @@ def test_warnings_come_at_the_levels_that_are_set():
 # --- in a budget -----------------------------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_796_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_796_000_000.0)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_the_summary_says_at_a_glance_what_was_done_with_what_and_what_it_cost(r
         ({"exit_code": 3}, ["stopped by the cap"]),
         ({"left_open": {"timeout": 3}}, ["left open for the next run: 3 timeout"]),
         ({"vanished": ["a", "b"]}, ["2 documents' files are gone"]),
-        ({"dead_letters": [{}] * 3}, ["3 dead letters"]),
+        ({"advice": ["3 chunks have no usable answer"]}, ["  next       3 chunks have no usable answer"]),
         (
             {"unreadable": [{"where": f"f{n}", "reason": "empty"} for n in range(14)]},
             ["f9: empty", "and 4 more unreadable"],

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from core_engine.ledger import calls, overview, questions, retention, spending, tally
+from core_engine.ledger import calls, overview, questions, retention, runs, spending, tally
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.tally import SLOT_S, Key, Sums
 from core_engine.types import LLMCall, Usage
@@ -224,6 +224,16 @@ def test_calls_that_answers_or_dead_letters_came_from_stay_and_so_does_the_newes
         left = {row[0] for row in db.execute("SELECT id FROM call")}
         assert tally.total(db).calls == 4
     assert left == {"answered", "dead", "newest"}
+
+
+def test_the_calls_of_a_run_that_is_going_on_stay_for_its_report(ledger):
+    fill(ledger, 50)
+    ledger.write(tally.fold)
+    for number in range(4):
+        ledger.write(runs.start, f"run{number}", "process", START, {})
+    assert roll(ledger, START + 200 * DAY) == (0, 0)
+    ledger.write(runs.mark_killed)
+    assert roll(ledger, START + 200 * DAY)[0] > 0
 
 
 def test_a_reply_that_nobody_has_read_stays_and_so_does_a_call_that_is_not_added_up(ledger):

@@ -20,7 +20,8 @@ async def test_a_call_waits_for_one_that_is_out_and_goes_when_it_cost_less_than_
     second = asyncio.create_task(purse.reserve(ONE))
     await asyncio.sleep(0)
     assert not second.done()
-    purse.settle(ONE, Decimal("0.2"))
+    purse.budget.settle(ONE, Decimal("0.2"))
+    purse.settled()
     await second
 
 
@@ -29,7 +30,8 @@ async def test_all_who_wait_are_told_when_the_budget_is_spent() -> None:
     await purse.reserve(ONE)
     waiting = [asyncio.create_task(purse.reserve(ONE)) for _ in range(5)]
     await asyncio.sleep(0)
-    purse.settle(ONE, ONE)
+    purse.budget.settle(ONE, ONE)
+    purse.settled()
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(end) for end in ended] == [OverBudget] * 5
 
@@ -44,7 +46,8 @@ async def test_never_more_than_the_cap_is_out_together() -> None:
         await purse.reserve(ONE)
         most = max(most, budget.spent + budget.reserved)
         await asyncio.sleep(0)
-        purse.settle(ONE, Decimal("0.1"))
+        purse.budget.settle(ONE, Decimal("0.1"))
+        purse.settled()
 
     await asyncio.gather(*(call() for _ in range(20)))
     assert most <= 3
