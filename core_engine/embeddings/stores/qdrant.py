@@ -215,12 +215,7 @@ class QdrantVectorStore:
         if self._grpc_port is None:
             how: dict[str, Any] = {"auth": self._login}
         else:
-            how = {
-                "prefer_grpc": True,
-                "grpc_port": self._grpc_port,
-                "grpc_options": dict(_GRPC_OPTIONS),
-                "pool_size": 1,
-            }
+            how = {"prefer_grpc": True, "grpc_port": self._grpc_port, "grpc_options": dict(_GRPC_OPTIONS)}
             if self._login:
                 headers["authorization"] = basic(self._login)
         return AsyncQdrantClient(
