@@ -79,8 +79,15 @@ def services_of(settings: Settings, about: About, names: Sequence[str]) -> list[
     resource = {"service.name": settings.otel_service_name, **_pairs(settings.otel_resource_attributes)}
     for name in names:
         if name == "langsmith":
-            from metrics.observers.langsmith import LangSmith
+            from metrics.observers.langsmith import UNWANTED, LangSmith
 
+            for variable in UNWANTED:
+                os.environ.pop(variable, None)
+            hidden = {
+                "inputs": settings.langsmith_hide_inputs,
+                "outputs": settings.langsmith_hide_outputs,
+                "metadata": settings.langsmith_hide_metadata,
+            }
             services.append(
                 LangSmith(
                     about,
@@ -88,6 +95,7 @@ def services_of(settings: Settings, about: About, names: Sequence[str]) -> list[
                     endpoint=settings.langsmith_endpoint,
                     project=settings.langsmith_project,
                     workspace_id=settings.langsmith_workspace_id,
+                    hide=frozenset(name for name, word in hidden.items() if word.strip().lower() in _YES),
                 )
             )
         elif name == "webhook":

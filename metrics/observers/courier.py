@@ -242,7 +242,12 @@ class Couriers:
     async def _send(self, desk: _Desk, client: httpx2.AsyncClient) -> float | None:
         """Send some. None when they are done with; else they wait again, for so many seconds at least."""
         records = self._take(desk)
-        for request in desk.service.requests(records):
+        try:
+            requests = desk.service.requests(records)
+        except Exception as error:  # noqa: BLE001  a mistake of ours, or of a library
+            self._refuse(desk, f"could not be told: {type(error).__name__}")
+            return None
+        for request in requests:
             pause = await self._post(desk, client, request)
             if pause is not None:
                 self._put_back(desk, records)

@@ -1,8 +1,7 @@
-"""LangSmith: each call, batch, stage and run as a record of its own, by the API that its library uses.
+"""LangSmith: each call, batch, stage and run as a record of its own, in requests that its own library writes.
 
-https://docs.langchain.com/langsmith/trace-with-api, `POST /runs/multipart`; the fields are those of
-https://docs.langchain.com/langsmith/run-data-format. Its library is not used: it starts threads and retries that hold a
-process at exit, and nobody outside can bound them (docs/decisions/0024-traces-by-one-courier.md).
+The fields are those of https://docs.langchain.com/langsmith/run-data-format. The library sends nothing: our courier
+does (docs/decisions/0024-traces-by-one-courier.md).
 """
 
 from __future__ import annotations
@@ -10,19 +9,26 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from core_engine.settings import without_credentials
 from core_engine.types import LLMCall
 from metrics.observers.courier import Request
 from metrics.observers.records import MOST_IDS, About, Call, Node, Place, Record, Score, packed
 
+if TYPE_CHECKING:
+    from metrics.observers.langsmith_library import Library
+
 _BOUNDARY = "kg-batch-records-4b1d7c"
 _TYPES = {"embed": "embedding"}
 
+UNWANTED = ("LANGSMITH_RUNS_ENDPOINTS", "LANGSMITH_USE_PYO3_CLIENT", "LANGCHAIN_USE_PYO3_CLIENT")
+"""Variables that can't be overruled: with the first the library refuses to start, with the others it starts a thread."""
+
 
 class LangSmith:
-    """A Service."""
+    """A Service. `hide`: of "inputs", "outputs" and "metadata", which are left out of all records."""
 
     name = "LangSmith"
     most = 100
@@ -30,36 +36,55 @@ class LangSmith:
     room = 3_000
     hint = "is LANGSMITH_API_KEY right, and LANGSMITH_ENDPOINT of its region?"
 
-    def __init__(self, about: About, *, key: str, endpoint: str, project: str, workspace_id: str = "") -> None:
+    def __init__(
+        self,
+        about: About,
+        *,
+        key: str,
+        endpoint: str,
+        project: str,
+        workspace_id: str = "",
+        hide: frozenset[str] = frozenset(),
+    ) -> None:
         self.where = without_credentials(endpoint)
         self._about = about
         self._project = project
-        self._url = f"{endpoint.rstrip('/')}/runs/multipart"
-        self._headers = {"x-api-key": key, "content-type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        if workspace_id:
-            self._headers["x-tenant-id"] = workspace_id
+        self._given: dict[str, Any] = {"endpoint": endpoint, "key": key, "workspace_id": workspace_id, "hide": hide}
+        self._loaded: Library | None = None
 
     def wants(self, record: Record) -> bool:
         return isinstance(record, Call | Node | Score)
 
     def requests(self, records: Sequence[Record]) -> list[Request]:
-        body = b"".join(part for record in records for part in self._parts(record))
-        return [Request(self._url, self._headers, body + f"--{_BOUNDARY}--\r\n".encode(), len(records))]
+        """In the records' order, which the courier counts by: mostly one request, of calls and batches that are over."""
+        return [self._request(verb, list(same)) for verb, same in groupby(records, _verb)]
 
     def lost(self, status: int, content: bytes) -> int | None:  # noqa: ARG002  the signature is Service's
         """It answers with a JSON object."""
         return 0 if content.lstrip()[:1] in {b"{", b""} else None
 
-    # --- a record as parts ------------------------------------------------------------------------------------------
+    @property
+    def _library(self) -> Library:
+        if self._loaded is None:
+            from metrics.observers.langsmith_library import Library  # noqa: PLC0415  it takes half a second
 
-    def _parts(self, record: Record) -> list[bytes]:
-        if isinstance(record, Score):
-            return [_part(f"feedback.{uuid.UUID(record.id)}", self._feedback(record))]
-        run = self._call(record.call, record.place) if isinstance(record, Call) else self._node(record)  # type: ignore[arg-type]
-        verb = "patch" if isinstance(record, Node) and record.told else "post"
-        big = {name: run.pop(name) for name in ("inputs", "outputs", "extra") if name in run}
-        name = f"{verb}.{run['id']}"
-        return [_part(name, run), *(_part(f"{name}.{key}", value) for key, value in big.items())]
+            self._loaded = Library(**self._given)
+        return self._loaded
+
+    def _request(self, verb: str, records: Sequence[Record]) -> Request:
+        if verb == "feedback":
+            # Without a thread of its own the library posts feedback to another address, which doesn't know the run yet.
+            parts = b"".join(_feedback(record) for record in records if isinstance(record, Score))
+            kind = f"multipart/form-data; boundary={_BOUNDARY}"
+            return self._library.of_parts(kind, parts + f"--{_BOUNDARY}--\r\n".encode(), len(records))
+        runs = [
+            self._call(record.call, record.place) if isinstance(record, Call) else self._node(record)
+            for record in records
+            if isinstance(record, Call | Node)
+        ]
+        return self._library.created(runs) if verb == "post" else self._library.updated(runs)
+
+    # --- a record as a run ------------------------------------------------------------------------------------------
 
     def _call(self, call: LLMCall, place: Place) -> dict[str, Any]:
         embeds = call.stage == "embed"
@@ -148,17 +173,11 @@ class LangSmith:
     def _tags(self) -> list[str]:
         return [self._about.workspace, *(f"{name}={value}" for name, value in self._about.tags.items())]
 
-    def _feedback(self, score: Score) -> dict[str, Any]:
-        trace = str(uuid.UUID(score.trace))
-        return {
-            "id": str(uuid.UUID(score.id)),
-            "run_id": trace,
-            "trace_id": trace,
-            "key": score.name,
-            "score": score.value,
-            "comment": score.comment,
-            "feedback_source": {"type": "api", "metadata": {}},
-        }
+
+def _verb(record: Record) -> str:
+    if isinstance(record, Score):
+        return "feedback"
+    return "patch" if isinstance(record, Node) and record.told else "post"
 
 
 def _usage(call: LLMCall) -> dict[str, Any]:
@@ -172,11 +191,23 @@ def _usage(call: LLMCall) -> dict[str, Any]:
     return usage if call.cost is None else {**usage, "total_cost": float(call.cost)}
 
 
-def _part(name: str, value: Any) -> bytes:
-    data = packed(value)
+def _feedback(score: Score) -> bytes:
+    """As a part of a request."""
+    trace = str(uuid.UUID(score.trace))
+    identity = str(uuid.UUID(score.id))
+    feedback = {
+        "id": identity,
+        "run_id": trace,
+        "trace_id": trace,
+        "key": score.name,
+        "score": score.value,
+        "comment": score.comment,
+        "feedback_source": {"type": "api", "metadata": {}},
+    }
+    data = packed(feedback)
     head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\nContent-Type: application/json\r\n'
-        f"Content-Length: {len(data)}\r\n\r\n"
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="feedback.{identity}"\r\n'
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data + b"\r\n"
 

@@ -122,7 +122,7 @@ def langsmiths(found: list[dict[str, Any]]) -> Sums:
     usages = [(call, call["extra"]["metadata"]["usage_metadata"]) for call in calls]
     return sums(
         (
-            call["error"] is None,
+            "error" not in call,
             usage["input_tokens"],
             usage["input_token_details"]["cache_read"],
             usage["output_tokens"],
