@@ -24,6 +24,7 @@ from typing import Any
 
 from neo4j import AsyncGraphDatabase
 
+from core_engine.kg.stores.cypher import entity_row, relationship_row
 from core_engine.kg.stores.neo4j import Neo4jGraphStore
 from core_engine.types import GraphChanges
 from tests.core_engine.kg.stores.sample import Size, graph, in_steps
@@ -85,20 +86,11 @@ async def _ours(address: Address, workspace: str, changes: GraphChanges) -> floa
 
 async def _bare(address: Address, workspace: str, changes: GraphChanges) -> float:
     """The least that writes these rows: one label, a constraint, and a query a slice; no index, no check, no order."""
-    nodes = [
-        {"id": e.id, "name": e.name, "types": list(e.labels), "aliases": list(e.aliases), "weight": e.weight}
-        for e in changes.entities
-    ]
+    nodes = [{"id": row["id"], **row["values"]} for row in map(entity_row, changes.entities)]
     edges = defaultdict(list)
     for r in changes.relationships:
-        edges[r.type].append(
-            {
-                "id": r.id,
-                "s": r.source_id,
-                "t": r.target_id,
-                "p": {"weight": r.weight, "first": r.first, "last": r.last},
-            }
-        )
+        row = relationship_row(r)
+        edges[r.type].append({"id": row["id"], "s": row["source"], "t": row["target"], "p": row["values"]})
     async with AsyncGraphDatabase.driver(address.uri, auth=(address.user, address.password)) as driver:
 
         async def run(query: Any, **parameters: Any) -> None:
