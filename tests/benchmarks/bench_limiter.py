@@ -309,7 +309,7 @@ def _real(
     home.mkdir()
     words = ("--rpm", rpm, "--tpm", tpm) if flags else ()
     env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "x"}
-    ran = kg("process", corpus.path, "--max-concurrent", 40, *words, folder=home, **env)
+    ran = kg("process", corpus.path, "--max-concurrent", 40, "--resolve", "rules", *words, folder=home, **env)
     books, busy = server.books(), ran.report["throughput"]["first_request_to_last_commit_s"]
     tokens = sum(1_200 * call["questions"] + 2_000 if call["stage"] == "chat" else call["embedding"] for call in books["log"] if call["status"] == 200)  # fmt: skip
     share = max(books["calls"] / (rpm * busy / 60), tokens / (tpm * busy / 60) if charge == "max" else 0.0)
