@@ -8,7 +8,6 @@ import sqlite3
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from core_engine.chunking.serial import unpack_turns
@@ -18,6 +17,7 @@ from core_engine.kg.stores.dump import FIELDS
 from core_engine.kg.stores.text import clean, clean_or_none, finite
 from core_engine.ledger import comparing, rows, stores
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_blob, to_id
+from core_engine.pages import pages
 from core_engine.ports import GraphStore, VectorStore
 from core_engine.types import Chunk, Point, StoreMark
 
@@ -197,8 +197,7 @@ def _chosen(
         found: Iterator[bytes] = (row[0] for row in rows_)
     else:
         found = iter(_sample(db, kind, known.synced))
-    while page := list(islice(found, _PAGE)):
-        yield page
+    yield from pages(found, _PAGE)
 
 
 def _sample(db: sqlite3.Connection, kind: int, synced: int) -> list[bytes]:

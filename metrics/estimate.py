@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
+from core_engine.kg.resolver.asking import MOST as PAIRS_A_RUN
 from core_engine.llm.tokens import estimate_tokens
 from core_engine.ports import Pricer
 from core_engine.types import Batch, BatchItem, Chunk, Usage
@@ -17,7 +18,6 @@ from metrics.told import Resolving, Told
 _CACHE_STEP = 128  # providers cache a prefix of 1,024 tokens or more, in such steps
 _CACHE_LEAST = 1024
 _EMBEDDED_TOGETHER = 512
-PAIRS_AT_MOST = 5_000  # in one run
 _MEASURED_FIRST = 8  # batches measured in any case, before only some are
 
 # How long a reply to a chunk is where no reply of the model is known: its form, and for each name and speaker in the
@@ -204,7 +204,7 @@ class Forecast:
         each = self.told.resolving or RESOLVING
         pairs_of = each.pairs / each.chunks**PAIRS_GROW
         new = pairs_of * ((each.before + self.tally.asked + self.also_asked) ** PAIRS_GROW - each.before**PAIRS_GROW)
-        pairs = min(new, PAIRS_AT_MOST)
+        pairs = min(new, PAIRS_A_RUN)
         usage = Usage(round(each.prompt * pairs), round(each.cached * pairs), round(each.completion * pairs))
         return math.ceil(each.calls * pairs), usage
 

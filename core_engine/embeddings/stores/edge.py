@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 
 import qdrant_edge as edge
@@ -17,6 +16,7 @@ from core_engine.embeddings.stores.mark import read_mark, sync_folder, write_mar
 from core_engine.embeddings.stores.ranking import depth, fuse
 from core_engine.errors import StoreError
 from core_engine.ledger.disk import free_bytes
+from core_engine.pages import pages
 from core_engine.types import Hit, Point, SparseVector, StoreMark
 
 # Points are handed to the engine as lists of floats, eight times their size: so many at once, and no more.
@@ -74,8 +74,7 @@ class EdgeVectorStore:
 
     async def upsert(self, points: Sequence[Point]) -> None:
         shard, _ = self._opened()
-        waiting = iter(points)
-        while batch := list(islice(waiting, _AT_ONCE)):
+        for batch in pages(points, _AT_ONCE):
             with self._explained("writing"):
                 self._look_for_room(sum(map(_size, batch)))
                 shard.update(edge.UpdateOperation.upsert_points([self._edge_point(p) for p in batch]))

@@ -16,6 +16,7 @@ from core_engine.embeddings.stores.calls import PatientCalls
 from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, point_of, slug, storable
 from core_engine.embeddings.stores.ranking import depth, fuse
 from core_engine.errors import StoreError
+from core_engine.pages import sized_pages
 from core_engine.types import Hit, Point, SparseVector, StoreMark
 
 # The mark is a point without vectors: no search finds it, a snapshot carries it, deleting the collection deletes it.
@@ -300,17 +301,8 @@ class QdrantVectorStore:
         await self._patient.make(client.upsert, self._collection, request, wait=True)
 
     def _requests(self, points: Sequence[Point]) -> Iterator[list[models.PointStruct]]:
-        request: list[models.PointStruct] = []
-        size = 0
-        for point in points:
-            weight = _bytes_in_json(point)
-            if request and (len(request) == _POINTS_A_REQUEST or size + weight > _BYTES_A_REQUEST):
-                yield request
-                request, size = [], 0
-            request.append(self._point_struct(point))
-            size += weight
-        if request:
-            yield request
+        for page in sized_pages(points, _bytes_in_json, _POINTS_A_REQUEST, _BYTES_A_REQUEST):
+            yield list(map(self._point_struct, page))
 
     def _point_struct(self, point: Point) -> models.PointStruct:
         vectors: dict[str, Any] = {}

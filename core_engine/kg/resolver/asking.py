@@ -7,7 +7,6 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from core_engine.errors import BadReply, KGError, ModelError, OverBudget, PassingFailure, RequestTooLarge
@@ -19,6 +18,7 @@ from core_engine.ledger.pairs import Claimed, OpenPair
 from core_engine.ledger.resolution import pair
 from core_engine.llm.isolation import halves
 from core_engine.llm.question import Question
+from core_engine.pages import pages as pages_of
 from core_engine.progress import Progress
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class PairAsker:
         claimed = await self._ledger.commit(pairs.claim, self._run, self._spec, wanted[:MOST])
         try:
             asking = [
-                self._about(f"{self._run}-pairs-{number}", part, "first") for number, part in enumerate(_parts(claimed))
+                self._about(f"{self._run}-pairs-{number}", part, "first")
+                for number, part in enumerate(pages_of(claimed, AT_ONCE))
             ]
             # One failing leaves the others alone: what is in flight is paid for.
             failures = [failure for failure in await asyncio.gather(*asking, return_exceptions=True) if failure]
@@ -164,14 +165,6 @@ def _release(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
     db.executemany(
         "UPDATE question SET state = 0, run = NULL WHERE no = ? AND state = 1", [(number,) for number in numbers]
     )
-
-
-def _parts(claimed: Sequence[Claimed]) -> list[list[Claimed]]:
-    rest = iter(claimed)
-    parts = []
-    while part := list(islice(rest, AT_ONCE)):
-        parts.append(part)
-    return parts
 
 
 def _weight(failure: BaseException) -> int:

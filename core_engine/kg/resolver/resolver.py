@@ -8,8 +8,7 @@ edges alone, so the entities are the same whatever order files came in, and wher
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 
 from core_engine.identity import atom_id, digest
 from core_engine.kg.normalise import normal_form
@@ -23,6 +22,7 @@ from core_engine.ledger import corrections, resolution, stores
 from core_engine.ledger.ledger import LedgerBase
 from core_engine.ledger.resolution import Grounds, Known
 from core_engine.ledger.values import to_blob
+from core_engine.pages import pages
 
 RESOLVER_VERSION = 1
 """Rises whenever the rules would find something else in the same mentions: then all is looked at again."""
@@ -79,7 +79,7 @@ class Resolver:
     def _look(self, ledger: LedgerBase, seen: int) -> None:
         with ledger.reading() as db:
             documents = resolution.changed_documents(db, seen)
-            for page in _pages(iter(documents), _PAGE):
+            for page in pages(documents, _PAGE):
                 self._stopping()
                 found = [(identity, self._in_document(db, no)) for no, identity in page]
                 ledger.write(resolution.save_grounds, found)
@@ -90,7 +90,7 @@ class Resolver:
                 keys = {no: keys_of(known[no], self._kind) if no in known else [] for no in numbers}
                 touched |= ledger.write(resolution.save_keys, keys)
         with ledger.reading() as db:
-            for some in _pages(iter(sorted(touched)), _PAGE):
+            for some in pages(sorted(touched), _PAGE):
                 self._stopping()
                 grounds = [(b"#" + key.encode(), self._in_block(db, key)) for key in some]
                 ledger.write(resolution.save_grounds, grounds)
@@ -170,8 +170,3 @@ def _save_named(db: sqlite3.Connection, workspace: str, named: Sequence[tuple[st
         for bearer in corrections.bearers(db, norm, to_blob(atom_id(workspace, "", norm))):
             by_alias.edge(atom, bearer, ALIAS)
     resolution.save_grounds(db, [(resolution.BY_ONTOLOGY, by_name), (resolution.BY_ALIAS, by_alias)])
-
-
-def _pages(items: Iterator, size: int) -> Iterator[list]:  # type: ignore[type-arg]
-    while page := list(islice(items, size)):
-        yield page

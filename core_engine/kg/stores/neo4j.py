@@ -19,6 +19,7 @@ from core_engine.errors import StoreError
 from core_engine.kg.stores import cypher
 from core_engine.kg.stores.dump import FIELDS, Dump, sorted_dump
 from core_engine.kg.stores.text import words_of
+from core_engine.pages import sized_pages
 from core_engine.types import EntityRow, GraphChanges, GraphCounts, RelationshipRow, StoreMark
 
 _OLDEST = (5, 26)
@@ -293,17 +294,7 @@ class Neo4jGraphStore:
 
 
 def _slices(rows: Sequence[Any]) -> Iterator[list[Any]]:
-    some: list[Any] = []
-    size = 0
-    for row in rows:
-        weight = _weight(row)
-        if some and (len(some) == _ROWS_A_QUERY or size + weight > _BYTES_A_QUERY):
-            yield some
-            some, size = [], 0
-        some.append(row)
-        size += weight
-    if some:
-        yield some
+    return sized_pages(rows, _weight, _ROWS_A_QUERY, _BYTES_A_QUERY)
 
 
 def _weight(value: Any) -> int:
