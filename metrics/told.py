@@ -114,7 +114,10 @@ def _resolving(db: sqlite3.Connection, *, own: bool) -> Resolving | None:
 
 
 def _sums(db: sqlite3.Connection, stage: str, model: str, spec: int | None) -> dict[str, Any]:
-    """Each chunk is asked about in one `first` request; what repetitions cost is spread over those."""
+    """Each chunk is asked about in one `first` request; what repetitions cost is spread over those.
+
+    Calls that a killed run never heard of are left out: nobody knows what they took, and they are asked again.
+    """
     db.row_factory = sqlite3.Row
     row = db.execute(
         "SELECT count(*) FILTER (WHERE status = 'answered') AS replies, count(DISTINCT run) AS runs, "
@@ -126,6 +129,7 @@ def _sums(db: sqlite3.Connection, stage: str, model: str, spec: int | None) -> d
         "total(completion * q) FILTER (WHERE status = 'answered') AS cq, "
         "total(q * q) FILTER (WHERE status = 'answered') AS qq "
         "FROM (SELECT *, json_array_length(questions) AS q FROM call WHERE stage = ? AND model = ? AND measured > 0 "
+        "AND status NOT IN ('sent', 'unknown') "
         "AND (spec = ? OR ? IS NULL))",
         (stage, model, spec, spec),
     ).fetchone()

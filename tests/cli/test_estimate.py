@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metrics.told import told_by
-from tests.kg import ROOT, Kg, write_meetings
+from tests.kg import ROOT, Kg, wait_until, write_meetings
 
 
 @pytest.fixture
@@ -87,6 +87,21 @@ def test_repeated_requests_are_part_of_what_earlier_runs_teach(kg, server):
     assert ran.code in {0, 2}, ran.err  # a chunk whose two replies were both empty is dead
     said = kg("estimate", "t", "--json", "--batch-size", 1).report
     assert said["tokens"]["completion"] > 1.2 * 300 * said["chunks"]
+
+
+def test_calls_that_a_killed_run_never_heard_of_tell_nothing(kg, server):
+    kg.process("t/m0.txt", "--resolve", "rules")
+    before = kg("estimate", "t", "--json", "--resolve", "rules").report
+    server.configure(latency=60)
+    run = kg.started("process", "t", "--resolve", "rules")
+    wait_until(lambda: server.books(log=False)["in_flight"] > 0)
+    run.kill()
+    run.communicate()
+    server.configure(latency=0)
+    kg.process("t/m0.txt", "--resolve", "rules")  # names them as unknown
+    after = kg("estimate", "t", "--json", "--resolve", "rules").report
+    assert after["chunks"] == before["chunks"] > 0
+    assert after["tokens"] == before["tokens"]
 
 
 def test_questions_about_names_are_part_of_it(kg):
