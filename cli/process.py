@@ -38,7 +38,7 @@ from core_engine.ledger.lock import RunLock
 from core_engine.ledger.overview import answered_by
 from core_engine.ledger.runs import finish
 from core_engine.loggers import OURS
-from core_engine.machine import collecting_seldom
+from core_engine.machine import collecting_seldom, keep_memory_together
 from core_engine.planner import Plan, plan_of
 from core_engine.ports import Observer, RunObserver, tell
 from core_engine.progress import Progress
@@ -244,6 +244,7 @@ def _run(
     collect: bool = True,
 ) -> int:
     """One run with its lock, ledger, log and report. The exit code."""
+    keep_memory_together()
     now = time.time()
     run = new_run_id(now)
     to_stderr(run, settings.secrets, quiet=quiet, verbose=verbose)

@@ -327,7 +327,7 @@ def wire(
             raise SettingsError("--batch-api needs a model to ask: give OPENAI_API_KEY or --base-url")
         pipeline = _batch_run(settings, plan, source, asked, office, clients, ways[0][1], budget, collect=collect)
     if office and settings.resolve_used == "model":
-        pipeline = _then_resolve(settings, pipeline, office, clients)
+        pipeline = _then_resolve(settings, pipeline, projector, office, clients)
     names = {
         "extractor": _named(settings, ways) if extract_spec.kind == "extract" else "rules",
         "embedder": f"openai {settings.embedding_model}" if embed_spec else settings.embedder_used,
@@ -345,7 +345,9 @@ def _named(settings: Settings, ways: Sequence[tuple[str, ExtractionPrompt]]) -> 
     return "openai " + " | ".join(model for model, _ in ways)
 
 
-def _then_resolve(settings: Settings, pipeline: Works, office: Office, clients: list[Client]) -> Works:
+def _then_resolve(
+    settings: Settings, pipeline: Works, projector: Follower, office: Office, clients: list[Client]
+) -> Works:
     """The work with questions about names behind it."""
     from core_engine.kg.resolver.asking import PairAsker
     from core_engine.resolving import ThenResolve
@@ -354,7 +356,7 @@ def _then_resolve(settings: Settings, pipeline: Works, office: Office, clients: 
     number = office.ledger.write(questions.spec_no, spec)
     asker = _asker(office, settings, "resolve", number, clients)
     pairs = PairAsker(office.ledger, asker, office.run, number, spec.hash, office.progress)
-    return ThenResolve(pipeline, office.ledger, deriver_of(settings, as_run=True), pairs, office.progress)
+    return ThenResolve(pipeline, projector, pairs, office.progress)
 
 
 def budget_of(

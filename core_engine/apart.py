@@ -30,8 +30,8 @@ from core_engine.errors import KGError, Stopped, StoreError
 from core_engine.ledger.ledger import Ledger, LedgerBase
 from core_engine.ledger.lock import ENDING_S, held
 from core_engine.loggers import OURS
-from core_engine.machine import used
-from core_engine.projector import Projection, Projector
+from core_engine.machine import keep_memory_together, used
+from core_engine.projector import Projection, Projector, settle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,6 +59,8 @@ class ProjectorApart:
         self._hurried = threading.Event()
         self._let_go = False
         self._opened: Future[None] = Future()
+        self._asked: Future[None] = Future()
+        self._over = False
         self._process: SpawnProcess | None = None
         self._orders: Connection | None = None
         self._late: threading.Timer | None = None
@@ -91,6 +93,14 @@ class ProjectorApart:
         if self._hurried.is_set():  # asked for while the process was being started
             self._order("hurry")
         self._opened.result()
+
+    def derive(self) -> Future[None]:
+        """As Projector.derive()."""
+        self._asked = Future()
+        self._order("derive")
+        if self._over:
+            settle(self._asked, self._ended())
+        return self._asked
 
     def finish(self, *, hurry: bool = False) -> Projection:
         """Have projected what is left (nothing more, in a hurry), and say what was done."""
@@ -141,6 +151,8 @@ class ProjectorApart:
             self._died()
         finally:
             desk.close()
+            self._over = True
+            settle(self._asked, self._ended())
             if self._process:
                 self._process.join(_ENDS_S)
                 self._kill()  # a store's library may not let it end
@@ -156,6 +168,8 @@ class ProjectorApart:
             [record] = said
             if (logger := logging.getLogger(record.name)).isEnabledFor(record.levelno):
                 logger.handle(record)
+        elif what == "derived":
+            settle(self._asked, said[0])
         elif what == "opened":
             self.store_names, result, self.warnings = said
             self._take(result)
@@ -188,6 +202,9 @@ class ProjectorApart:
         if not self._let_go:  # there may be hours until the report
             log.warning("%s", error)
         self.result.errors.append(str(error))
+
+    def _ended(self) -> KGError:
+        return Stopped("stopped") if self._hurried.is_set() else StoreError("nothing is projected any more")
 
     def _end(self) -> KGError:
         """How it ended, for a user."""
@@ -283,6 +300,7 @@ def _live(
     levels: dict[str, int],
 ) -> None:
     """The life of the projector's process."""
+    keep_memory_together()
     for number in _FROM_A_TERMINAL:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
@@ -308,7 +326,7 @@ def _project(make: Make, path: Path, lock: Path, before_s: float, post: _Post, o
             ledger = _PostedLedger(path, post)
             projector = make(ledger)
             ledger.result = projector.result
-            listening = threading.Thread(target=_listen, args=(orders, projector, finishing), daemon=True)
+            listening = threading.Thread(target=_listen, args=(orders, projector, finishing, post), daemon=True)
             listening.start()
             projector.start()
         except Exception as error:  # noqa: BLE001  told by the one who waits for the stores
@@ -322,7 +340,12 @@ def _project(make: Make, path: Path, lock: Path, before_s: float, post: _Post, o
         post.tell("done", result, projector.warnings)
 
 
-def _listen(orders: Connection, projector: Projector, finishing: threading.Event) -> None:
+def _listen(orders: Connection, projector: Projector, finishing: threading.Event, post: _Post) -> None:
+    def derived(asked: Future[None]) -> None:
+        error = asked.exception()
+        with contextlib.suppress(OSError):  # nobody listens any more
+            post.tell("derived", _portable(error) if isinstance(error, Exception) else error)
+
     while True:
         try:
             order = orders.recv()
@@ -330,6 +353,8 @@ def _listen(orders: Connection, projector: Projector, finishing: threading.Event
             os._exit(1)  # the run was killed: the next one begins where the ledger stands
         if order == "hurry":
             projector.hurry()
+        elif order == "derive":
+            projector.derive().add_done_callback(derived)
         else:
             finishing.set()
 

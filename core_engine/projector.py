@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -164,6 +164,8 @@ class Projector:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._following: asyncio.Task[Any] | None = None
+        self._asked: Future[None] | None = None
+        self._over = False
         self._late: threading.Timer | None = None
         self._whole = False
         self._begun = {"graph": False, "vectors": False}
@@ -195,6 +197,18 @@ class Projector:
         self._thread.start()
         opened.result()
 
+    def derive(self) -> Future[None]:
+        """Derive all that is answered so far and find who is who, before anything else is written. From any thread.
+
+        The future raises what deriving raised; Stopped in a hurry, StoreError where the projector has ended.
+        """
+        asked: Future[None] = Future()
+        self._asked = asked
+        self._wake.set()
+        if self._over:
+            settle(asked, self._ended())
+        return asked
+
     def finish(self, *, hurry: bool = False) -> Projection:
         """Project what is left (nothing more, in a hurry), close the stores, and say what was done."""
         self._ending = True
@@ -223,6 +237,10 @@ class Projector:
         if self._hurry.is_set():
             raise _OutOfTime
 
+    def _between_writes(self) -> None:
+        self._look_at_the_clock()
+        self._derive_if_asked()
+
     def _cancel(self) -> None:
         if self._loop and self._following:
             with contextlib.suppress(RuntimeError):  # it has just ended by itself
@@ -241,6 +259,13 @@ class Projector:
                 return
             log.exception("projector stopped")
             self.result.errors.append(f"the projector stopped: {error}")
+        finally:
+            self._over = True
+            if self._asked:
+                settle(self._asked, self._ended())
+
+    def _ended(self) -> KGError:
+        return Stopped("stopped") if self._hurry.is_set() else StoreError("nothing is projected any more")
 
     async def _follow(self, opened: Future[None]) -> None:
         self._loop, self._following = asyncio.get_running_loop(), asyncio.current_task()
@@ -250,6 +275,8 @@ class Projector:
             opened.set_result(None)
             while not self._ending:
                 await asyncio.to_thread(self._wake.wait, _EVERY_S)
+                self._wake.clear()
+                self._derive_if_asked()
                 if not self._ending:
                     await self._cycle()
             self._look_at_the_clock()
@@ -337,6 +364,21 @@ class Projector:
         self.result.derived += derive_all(self._ledger, self._deriver, self._look_at_the_clock)
         self.result.derive_s += time.monotonic() - began
 
+    def _derive_if_asked(self) -> None:
+        """Between two writes: what comes of it is written in the next cycle."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return
+        try:
+            self._derive_together()
+        except _OutOfTime:
+            settle(asked, self._ended())
+            raise
+        except Exception as error:
+            settle(asked, error)
+            raise
+        settle(asked)
+
     # --- the graph --------------------------------------------------------------------------------------------------
 
     async def _sync_graph(self) -> None:
@@ -397,7 +439,7 @@ class Projector:
                     vectors[row.id] = vector
         if not changed:
             return
-        self._look_at_the_clock()
+        self._between_writes()
         await self._begin("graph")
         await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}, embeddings=vectors))
         written.calls += 1
@@ -407,7 +449,7 @@ class Projector:
 
     async def _delete_page(self, store: GraphStore, number: int, kind: int, keys: Sequence[bytes]) -> None:
         written = self.result.graph
-        self._look_at_the_clock()
+        self._between_writes()
         await self._begin("graph")
         ids: Any = tuple(_public_id(kind, key) for key in keys)
         await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
@@ -460,7 +502,7 @@ class Projector:
                 new += before is None
         if not points:
             return
-        self._look_at_the_clock()
+        self._between_writes()
         await self._begin("vectors")
         await store.upsert(points)
         await store.flush()
@@ -475,7 +517,7 @@ class Projector:
 
     async def _delete_points(self, store: VectorStore, number: int, keys: Sequence[bytes]) -> None:
         written = self.result.vectors
-        self._look_at_the_clock()
+        self._between_writes()
         await self._begin("vectors")
         await store.delete([to_id(key) for key in keys])
         await store.flush()
@@ -510,6 +552,15 @@ class Projector:
                 self.result.points = await self._vector_store.count()
         except StoreError as error:
             self.result.errors.append(str(error))
+
+
+def settle(asked: Future[None], error: BaseException | None = None) -> None:
+    """Tell whoever waits, unless they have been told or wait no more."""
+    with contextlib.suppress(InvalidStateError):
+        if error is None:
+            asked.set_result(None)
+        else:
+            asked.set_exception(error)
 
 
 def derived_pages(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None]) -> Iterator[int]:

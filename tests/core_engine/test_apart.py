@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 from core_engine.errors import StoreError, Unreadable
 from tests.kg import Kg, write_meetings
 from tests.proxy import Proxy
+from tests.scenes import TUNING, scenes
 
 APART = {"KG_PROJECTOR": "process"}
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="finds the process by /proc")
@@ -93,6 +95,27 @@ def test_when_its_process_dies_the_answers_are_kept_and_the_next_run_writes_them
     assert again["chunks"]["reused"] == again["chunks"]["total"]
     assert server.books(log=False)["chat_calls"] == calls
     assert again["graph"]["entities"] > 0
+
+
+@LINUX
+def test_where_its_process_has_died_names_wait_for_the_next_run(tmp_path, openai_server):
+    server = openai_server(gold=TUNING, latency=0.3)
+    for scene in itertools.islice(scenes(TUNING), 6):
+        scene.write(tmp_path / "t")
+    kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="x", KG_EMBEDDER="none", **APART)
+    run = kg.started("process", "t", "--batch-size", 1, "--max-concurrent", 2, "--json")
+    _wait_until(lambda: server.books(log=False)["chat_calls"] >= 2)
+    os.kill(_projector_of(run.pid), signal.SIGKILL)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 5, err
+    report = json.loads(out)
+    assert "SIGKILL" in report["store_errors"][0]
+    assert report["resolve"]["pairs_asked"] == 0
+    assert report["status"] == "failed"
+    server.configure(latency=0)
+    again = kg.process("t")
+    assert again["stages"].get("extract", {}).get("calls", 0) == 0
+    assert again["resolve"]["pairs_asked"] > 0
 
 
 @LINUX

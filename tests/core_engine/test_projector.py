@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core_engine import identity, keys, projector
-from core_engine.errors import StoreError
+from core_engine.errors import Stopped, StoreError
 from core_engine.ledger import checkpoints, documents, graph, overview, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import Wanted
@@ -451,6 +451,68 @@ def test_a_mistake_of_ours_in_the_projection_is_in_the_report(world):
     assert world.graph.closed == world.vectors.closed == 1
 
 
+# --- deriving when asked ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_derived_when_asked_is_there_before_it_is_written(world):
+    world.write("a", "Ann knows Bob.")
+    following = world.projector()
+    following.start()
+    following.derive().result(20)
+    assert _derived(world) == 1
+    assert following.finish().errors == []
+    assert world.names() == {"Ann", "Bob"}
+
+
+def test_it_derives_between_the_writes_of_a_cycle_and_does_not_end_it_first(world, monkeypatch):
+    monkeypatch.setattr(projector, "_GRAPH_PAGE", 1)
+    world.write("a", "Ann knows Bob.")
+    world.write("b", "Cem knows Dia.", answered=False)
+    writing, go_on = threading.Event(), threading.Event()
+    written = world.graph.apply
+
+    async def slow(changes: GraphChanges) -> None:
+        writing.set()
+        await asyncio.to_thread(go_on.wait, 20)
+        await written(changes)
+
+    world.graph.apply = slow  # type: ignore[method-assign]  # a store that takes its time
+    following = world.projector()
+    following.start()
+    following._wake.set()  # as if three seconds had gone by
+    assert writing.wait(20)
+    world.answer()
+    derived = following.derive()
+    before = len(world.graph.log)
+    go_on.set()
+    derived.result(20)
+    assert _derived(world) == 2
+    assert len(world.graph.log) - before < 4  # the cycle had more than that to write
+    assert following.finish().errors == []
+    assert world.names() == {"Ann", "Bob", "Cem", "Dia"}
+
+
+@pytest.mark.parametrize("hurry", [True, False])
+def test_who_waits_for_deriving_hears_of_it_where_the_projector_ends(world, hurry):
+    following = world.projector()
+    following.start()
+    following.finish(hurry=hurry)
+    with pytest.raises(Stopped if hurry else StoreError):
+        following.derive().result(20)
+
+
+def test_who_waits_for_deriving_hears_of_a_mistake_of_ours(world, monkeypatch):
+    def broken(self: Words, ledger: Ledger) -> int:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(Words, "together", broken)
+    following = world.projector()
+    following.start()
+    with pytest.raises(KeyError):
+        following.derive().result(20)
+    assert "the projector stopped" in following.finish().errors[0]
+
+
 # --- while others write ----------------------------------------------------------------------------------------------
 
 
@@ -497,6 +559,11 @@ def test_the_ledgers_log_does_not_grow_while_a_run_goes_on(world, monkeypatch):
     following.finish()
     # Without copying it would hold every page that was ever written, about 40 MB.
     assert log < 20_000_000
+
+
+def _derived(world: World) -> int:
+    with world.ledger.reading() as db:
+        return int(db.execute("SELECT count(*) FROM chunk WHERE extract IS NOT NULL AND NOT stale").fetchone()[0])
 
 
 def _marked(world: World, role: str) -> int:
