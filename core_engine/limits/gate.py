@@ -84,7 +84,8 @@ class Gate:
 
         `since`: when its turn came; it may have waited at another gate since then, and waited for this one as well.
         """
-        rate, drip, owed_to_us = self.rate(), self._drip, self._balance
+        rate = self.limit if self._pace is None else self.rate()
+        drip, owed_to_us = self._drip, self._balance
         self.waiting += 1
         try:
             if (
@@ -108,8 +109,8 @@ class Gate:
         finally:
             self.waiting -= 1
         now = self.clock()
-        if self._drip is not None:
-            self._full_at = now + self._drip.time_period
+        if (drip := self._drip) is not None:
+            self._full_at = now + drip.time_period
         if rate is not None:
             self.second = rate / 60
         self.count(amount, now, rate)
@@ -117,7 +118,8 @@ class Gate:
 
     def count(self, amount: float, now: float, rate: float | None) -> None:
         """Enter what passes now, at that rate a minute."""
-        self._largest = max(self._largest, amount)
+        if amount > self._largest:  # noqa: PLR1730  max() is a call
+            self._largest = amount
         self._recent.add(amount, now)
         minute = self._latest if now < self._minute_ends else self._minute(now)
         minute.passed += amount
@@ -175,10 +177,10 @@ class Gate:
         self._minute(now).passed -= amount
         self._enter(amount)
 
-    def settle(self, reserved: float, charged: float) -> None:
+    def settle(self, reserved: float, charged: float, now: float) -> None:
         """Enter the difference to what the provider charged: credit or debt of the requests to come."""
-        self._proven = max(self._proven, charged)
-        now = self.clock()
+        if charged > self._proven:  # noqa: PLR1730  max() is a call
+            self._proven = charged
         minute = self._latest if now < self._minute_ends else self._minute(now)
         minute.passed += charged - reserved
         if not self._open:
@@ -186,7 +188,8 @@ class Gate:
             self.door.settle(charged - reserved)
 
     def _enter(self, difference: float) -> None:
-        if self._open or (rate := self.rate()) is None:
+        rate = self.limit if self._pace is None else self.rate()
+        if self._open or rate is None:
             return
         # Credit is spent at once: no more of it than a provider that counts by the second takes. Debt is waited
         # for: no more of it than a minute, whatever usage a reply claims.

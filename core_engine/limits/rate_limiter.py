@@ -88,7 +88,7 @@ class Reservation:
         now, wait = self._bucket.now(), 0.0
         held = []
         for gate, amount in self._waited_at:
-            if (needs := gate.door.enter(amount, gate.second, now)) > 0:
+            if needs := gate.door.enter(amount, gate.second, now):
                 held.append((gate, amount))
                 wait = max(wait, needs)
         for gate, amount in held:
@@ -102,9 +102,10 @@ class Reservation:
         """Correct the reservation to what the provider charges; None keeps it. Only the first call counts."""
         gates, self._gates = self._gates, ()
         if charged_tokens is not None and charged_tokens >= 0:
+            now = self._bucket.now()
             for gate in gates:
-                gate.settle(self.tokens, charged_tokens)
-        if (witness := self._place.witness) and gates:
+                gate.settle(self.tokens, charged_tokens, now)
+        if gates and (witness := self._place.witness):
             witness.settled(self.tokens, charged_tokens)
         answered = self._bucket.answered
         if not answered.is_set():
@@ -290,7 +291,8 @@ class RateLimiter:
                     now = await gate.take(amount, since)
                     closed.append((gate, amount))
                 taken += 1
-                paused_until = max(paused_until, gate.paused_until)
+                if gate.paused_until > paused_until:  # noqa: PLR1730  max() is a call
+                    paused_until = gate.paused_until
             if paused_until > now:
                 await self._wait_out_pauses([gate for gate, _, _ in steps])
                 now = self._clock()

@@ -8,11 +8,12 @@ _SECONDS = 60
 class Recent:
     """Amounts by second, for a minute. Times only go forward."""
 
-    __slots__ = ("_amounts", "_ends", "_last", "_start")
+    __slots__ = ("_amounts", "_ends", "_last", "_place", "_start")
 
     def __init__(self) -> None:
         self._amounts = [0.0] * _SECONDS
         self._last = 0
+        self._place = 0
         self._ends = 0.0
         self._start: float | None = None
 
@@ -21,7 +22,7 @@ class Recent:
             if self._start is None:
                 self._start = now
             self._forward(now)
-        self._amounts[self._last % _SECONDS] += amount
+        self._amounts[self._place] += amount
 
     def restart(self, at: float) -> None:
         """Let `lately` look at nothing before that time."""
@@ -48,5 +49,6 @@ class Recent:
         for passed in range(max(self._last + 1, second - _SECONDS + 1), second + 1):
             self._amounts[passed % _SECONDS] = 0.0
         self._last = max(self._last, second)
+        self._place = self._last % _SECONDS
         self._ends = self._last + 1.0
         return self._last

@@ -185,8 +185,8 @@ def test_a_ledger_that_may_not_grow_ends_the_run_in_words_and_keeps_what_it_has(
     report = kg.process(*WORDS)
     assert report["chunks"]["pending"] == 0
     extra = server.books(log=False)["questions"] - report["chunks"]["total"]
-    assert extra <= 2  # what was in flight when the disk refused
-    assert extra <= report["recovered"]["unknown_calls"]
+    # Two in flight when the disk refused, and two whose rows were written ahead (decision 14).
+    assert extra <= report["recovered"]["unknown_calls"] <= 4
 
 
 # --- read-only and shared -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,24 +14,27 @@ import qdrant_edge as edge
 from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, point_of, slug, storable
 from core_engine.embeddings.stores.mark import read_mark, sync_folder, write_mark
 from core_engine.embeddings.stores.ranking import depth, fuse
-from core_engine.errors import StoreError
+from core_engine.errors import StoreError, WorkspaceLocked
 from core_engine.ledger.disk import free_bytes
+from core_engine.ledger.lock import held
 from core_engine.pages import pages
 from core_engine.types import Hit, Point, SparseVector, StoreMark
 
 # Points are handed to the engine as lists of floats, eight times their size: so many at once, and no more.
-_AT_ONCE = 64  # their floats are objects of Python meanwhile: 50 KB a vector of 1,536
+_AT_ONCE = 64
 _IDS_A_PAGE = 10_000
 
 # On a full disk the engine does not fail: writing to its mapped files kills the process (SIGBUS). So room is looked for
-# before each write: so much in any case, and three times what comes (log, vectors, payload).
+# before each write: so much in any case, and three times what comes.
 _ROOM = 64 * 1024 * 1024
 
 
 class EdgeVectorStore:
     """A VectorStore in `directory/<model and dimensions>`, or `directory/bm25` without a model.
 
-    The calls block: await them where nothing else waits. One process at a time may have the store open. The engine's
+    The calls block: await them where nothing else waits. One process at a time may have the store open: a lock of ours
+    says so. The engine's own log is left out, whose file would: whoever writes flushes before the ledger is told that
+    it is written, and what a crash takes is written again. The engine's
     optimizer is never run: it would hold Python's lock for seconds, and up to some 100,000 points a search takes
     milliseconds without.
     """
@@ -49,6 +52,8 @@ class EdgeVectorStore:
         self._dimensions = dimensions
         self._folder = directory / slug(model, dimensions)
         self._points = self._folder / "points"
+        self._lock = self._folder / "open.lock"
+        self._holding = ExitStack()
         self._mark_file = self._folder / "mark.json"
         self._free = free
         self._mark: StoreMark | None = None
@@ -56,7 +61,8 @@ class EdgeVectorStore:
 
     async def open(self) -> StoreMark:
         await self.close()
-        with self._explained("opening"):
+        with self._explained("opening"), ExitStack() as holding:
+            self._hold(holding)
             self._look_for_room(0)
             self._mark = read_mark(self._mark_file)
             if self._mark is not None and self._points.is_dir():
@@ -64,6 +70,7 @@ class EdgeVectorStore:
                 _index(self._shard)
             else:
                 self._mark, self._shard = self._create()
+            self._holding = holding.pop_all()
         return self._mark
 
     async def begin(self, generation: int) -> None:
@@ -114,11 +121,13 @@ class EdgeVectorStore:
 
     async def look(self) -> StoreMark | None:
         await self.close()
-        with self._explained("opening"):
+        with self._explained("opening"), ExitStack() as holding:
             self._mark = read_mark(self._mark_file)
             if self._mark is None or not self._points.is_dir():
                 return None
+            self._hold(holding)
             self._shard = edge.EdgeShard.load(str(self._points))
+            self._holding = holding.pop_all()
         return self._mark
 
     async def ids(self) -> AsyncIterator[list[str]]:
@@ -141,15 +150,14 @@ class EdgeVectorStore:
 
     async def close(self) -> None:
         shard, self._shard = self._shard, None
-        if shard is not None:
-            with self._explained("closing"):
-                shard.close()
+        with self._holding:
+            if shard is not None:
+                with self._explained("closing"):
+                    shard.close()
 
     def _create(self) -> tuple[StoreMark, edge.EdgeShard]:
         # Points without a mark (a creation cut short, a mark deleted by hand) can't be told from anyone's: begin anew.
-        # Loading them first makes sure that no other process is at work there.
         if self._points.is_dir():
-            self._load_if_whole()
             shutil.rmtree(self._points)
         self._folder.mkdir(parents=True, exist_ok=True)
         shard = edge.EdgeShard.create(str(self._points), self._config())
@@ -160,18 +168,19 @@ class EdgeVectorStore:
         sync_folder(self._folder.parent)
         return mark, shard
 
-    def _load_if_whole(self) -> None:
+    def _hold(self, holding: ExitStack) -> None:
+        """Raises StoreError where another process has it open."""
         try:
-            edge.EdgeShard.load(str(self._points)).close()
-        except Exception as error:
-            if _is_held(error):
-                raise
+            holding.enter_context(held(self._lock, 0))
+        except WorkspaceLocked as error:
+            raise StoreError(
+                f"another process has the vector store in {self._folder} open (a run, or a search): "
+                "wait until it has ended"
+            ) from error
 
     def _config(self) -> edge.EdgeConfig:
         vectors = {DENSE: edge.EdgeVectorParams(self._dimensions, edge.Distance.Cosine)} if self._dimensions else None
         words = {SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
-        # No log of its own: whoever writes flushes before the ledger is told that it is written, and what a crash takes
-        # is written again.
         return edge.EdgeConfig(vectors=vectors, sparse_vectors=words, wal_enabled=False)
 
     def _edge_point(self, point: Point) -> edge.Point:
@@ -208,11 +217,6 @@ class EdgeVectorStore:
             raise
 
     def _explanation(self, doing: str, error: BaseException) -> str:
-        if _is_held(error):
-            return (
-                f"another process has the vector store in {self._folder} open (a run, or a search): "
-                "wait until it has ended"
-            )
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         return (
             f"the vector store in {self._folder} failed while {doing}: {reason}. Look for a full or read-only disk; "
@@ -236,7 +240,3 @@ def _edge_sparse(vector: SparseVector) -> edge.SparseVector:
 def _size(point: Point) -> int:
     texts = sum(len(value) for value in point.payload.values() if isinstance(value, str))
     return 500 + 4 * texts + 8 * len(point.sparse.indices) + len(point.dense or b"")
-
-
-def _is_held(error: BaseException) -> bool:
-    return "WouldBlock" in str(error)

@@ -14,7 +14,7 @@ import qdrant_edge as edge
 
 from core_engine.embeddings.bm25 import Bm25Encoder
 from core_engine.embeddings.stores.edge import EdgeVectorStore
-from core_engine.embeddings.stores.layout import INDEXED
+from core_engine.embeddings.stores.layout import INDEXED, SPARSE
 from core_engine.errors import StoreError
 from core_engine.types import Point
 
@@ -101,6 +101,34 @@ async def test_a_damaged_store_is_left_alone_and_the_way_out_is_named(store, tmp
     assert (tmp_path / "bm25" / "points").is_dir()
 
 
+async def test_a_store_that_could_not_be_opened_is_in_nobodys_way(store, tmp_path):
+    await store.close()
+    points = tmp_path / "bm25" / "points"
+    shutil.copytree(points, tmp_path / "whole")
+    (points / "edge_config.json").write_text("{")
+    shutil.rmtree(points / "segments")
+    with pytest.raises(StoreError, match="failed while opening"):
+        await store.open()
+    shutil.rmtree(points)
+    (tmp_path / "whole").rename(points)
+    other = EdgeVectorStore(tmp_path, None, None)
+    await other.open()
+    await other.close()
+
+
+async def test_a_store_of_an_older_version_which_kept_a_log_is_opened_and_written(store, tmp_path):
+    first = await store.open()
+    await store.close()
+    points = tmp_path / "bm25" / "points"
+    shutil.rmtree(points)
+    words = {SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
+    edge.EdgeShard.create(str(points), edge.EdgeConfig(sparse_vectors=words)).close()
+    assert await store.open() == first
+    await store.upsert([chunk(1)])
+    await store.flush()
+    assert await store.count() == 1
+
+
 async def test_a_file_where_the_folder_should_be_is_an_error_of_the_store(tmp_path):
     (tmp_path / "vectors").write_text("")
     with pytest.raises(StoreError, match="failed while opening"):
@@ -133,7 +161,7 @@ import asyncio, sys, uuid
 from pathlib import Path
 from core_engine.embeddings.bm25 import Bm25Encoder
 from core_engine.embeddings.stores.edge import EdgeVectorStore
-from core_engine.embeddings.stores.layout import INDEXED
+from core_engine.embeddings.stores.layout import INDEXED, SPARSE
 from core_engine.types import Point
 
 async def main():
