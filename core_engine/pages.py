@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -29,3 +30,34 @@ def sized_pages(items: Iterable[T], weight: Callable[[T], int], most: int, size:
         held += weighs
     if page:
         yield page
+
+
+class Spill:
+    """Rows that may be too many to hold: beyond some megabytes they are in a file without a name. Use as a context manager.
+
+    Values are bytes, texts, numbers or None. With `distinct`, of rows with the same first value the first one counts.
+    """
+
+    def __init__(self, columns: int = 1, *, distinct: bool = False) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)  # https://sqlite.org/inmemorydb.html#temp_db
+        names = [f"c{number}" for number in range(columns)]
+        unique = ", UNIQUE (c0)" if distinct else ""
+        self._db.execute(f"CREATE TABLE row ({', '.join(names)}{unique})")
+        self._insert = f"INSERT OR IGNORE INTO row VALUES ({', '.join('?' * columns)})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._db.execute("BEGIN")
+        self._db.executemany(self._insert, rows)
+        self._db.execute("COMMIT")
+
+    def pages(self, most: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Lists of `most` rows in the order in which they came; the last may be shorter."""
+        rows = self._db.execute("SELECT * FROM row ORDER BY rowid")
+        while page := rows.fetchmany(most):
+            yield page

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import orjson
 
@@ -29,6 +29,7 @@ from core_engine.ledger.documents import load_chunks
 from core_engine.ledger.ledger import LedgerBase
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_id
 from core_engine.machine import Used
+from core_engine.pages import Spill, pages
 from core_engine.ports import GraphStore, VectorStore
 from core_engine.recognition import meet_graph, meet_vectors
 from core_engine.types import Chunk, GraphChanges, GraphCounts, Point
@@ -36,6 +37,7 @@ from core_engine.types import Chunk, GraphChanges, GraphCounts, Point
 log = logging.getLogger("kg.projector")
 
 _EVERY_S = 3.0
+_PAGES_A_CYCLE = 50  # of stale chunks: what a cycle reads of the ledger, its log has to keep meanwhile
 _STALE_PAGE = 100  # what is derived is held in memory until it is committed
 _GRAPH_PAGE = 2_000
 _CHUNK_PAGE = 500
@@ -166,6 +168,7 @@ class Projector:
         self._following: asyncio.Task[Any] | None = None
         self._asked: Future[None] | None = None
         self._over = False
+        self._behind = False  # more is to be derived than a cycle does
         self._late: threading.Timer | None = None
         self._whole = False
         self._begun = {"graph": False, "vectors": False}
@@ -274,12 +277,15 @@ class Projector:
             self._deriver.begin(self._ledger)
             opened.set_result(None)
             while not self._ending:
-                await asyncio.to_thread(self._wake.wait, _EVERY_S)
+                if not self._behind:
+                    await asyncio.to_thread(self._wake.wait, _EVERY_S)
                 self._wake.clear()
                 self._derive_if_asked()
                 if not self._ending:
                     await self._cycle()
             self._look_at_the_clock()
+            while self._behind:
+                await self._cycle()
             self._derive_together()
             await self._cycle()
             await self._take_stock()
@@ -355,8 +361,12 @@ class Projector:
 
     def _derive_stale(self) -> None:
         began = time.monotonic()
-        for changed in derived_pages(self._ledger, self._deriver, self._look_at_the_clock):
+        self._behind = False
+        for number, changed in enumerate(derived_pages(self._ledger, self._deriver, self._look_at_the_clock), 1):
             self.result.derived += changed
+            if number == _PAGES_A_CYCLE:
+                self._behind = True
+                break
         self.result.derive_s += time.monotonic() - began
 
     def _derive_together(self) -> None:
@@ -385,22 +395,24 @@ class Projector:
         store, state = self._graph_store, self.result.graph_state
         if store is None or state is None:
             return
-        with self._ledger.reading() as db:
-            upto = stores.clock(db)
+        with Moment(self._ledger) as moment:
+            upto = moment.clock
             if upto <= state.synced:
                 return
             gone: dict[int, list[bytes]] = {}
             for kind, read_rows in _READ_ROWS:
                 gone[kind] = []
                 size = _CHUNK_PAGE if kind == CHUNK else _GRAPH_PAGE
-                for page in stores.changed_units(db, state.no, kind, state.synced, upto, size):
-                    found = read_rows(db, [key for key, _ in page])
-                    gone[kind] += [key for key, before in page if before is not None and key not in found]
-                    embeddings = self._embeddings(db, found) if kind == CHUNK else {}
-                    await self._write_page(store, state.no, kind, page, found, embeddings)
+                with self._changed(moment, state, kind) as changed:
+                    for page in changed.pages(size):
+                        db = moment.again()
+                        found = read_rows(db, [key for key, _ in page])
+                        gone[kind] += [key for key, before in page if before is not None and key not in found]
+                        embeddings = self._embeddings(db, found) if kind == CHUNK else {}
+                        await self._write_page(store, state.no, kind, page, found, embeddings)
             for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
-                for at in range(0, len(gone[kind]), _GRAPH_PAGE):
-                    await self._delete_page(store, state.no, kind, gone[kind][at : at + _GRAPH_PAGE])
+                for keys in pages(gone[kind], _GRAPH_PAGE):
+                    await self._delete_page(store, state.no, kind, keys)
         self._ledger.write(stores.synced, state.no, upto)
         self.result.graph_state = replace(state, synced=upto, fresh=False)
 
@@ -463,17 +475,18 @@ class Projector:
         store, state = self._vector_store, self.result.vector_state
         if store is None or state is None:
             return
-        with self._ledger.reading() as db:
-            upto = stores.clock(db)
+        with Moment(self._ledger) as moment:
+            upto = moment.clock
             if upto <= state.synced:
                 return
             gone: list[bytes] = []
-            for page in stores.changed_units(db, state.no, CHUNK, state.synced, upto, _VECTOR_PAGE):
-                found = rows.vector_sources(db, [key for key, _ in page], dense=self._dense)
-                gone += [key for key, before in page if before is not None and key not in found]
-                await self._write_points(store, state.no, page, found)
-            for at in range(0, len(gone), _VECTOR_PAGE):
-                await self._delete_points(store, state.no, gone[at : at + _VECTOR_PAGE])
+            with self._changed(moment, state, CHUNK) as changed:
+                for page in changed.pages(_VECTOR_PAGE):
+                    found = rows.vector_sources(moment.again(), [key for key, _ in page], dense=self._dense)
+                    gone += [key for key, before in page if before is not None and key not in found]
+                    await self._write_points(store, state.no, page, found)
+            for keys in pages(gone, _VECTOR_PAGE):
+                await self._delete_points(store, state.no, keys)
         self._ledger.write(stores.synced, state.no, upto)
         self.result.vector_state = replace(state, synced=upto, fresh=False)
 
@@ -527,6 +540,12 @@ class Projector:
 
     # --- both -------------------------------------------------------------------------------------------------------
 
+    def _changed(self, moment: Moment, state: stores.StoreState, kind: int) -> Spill:
+        """(key, hash as last written or None) of all units that changed since the store's last synchronisation."""
+        changed = Spill(2)
+        changed.add(stores.changed_units(moment.again(), state.no, kind, state.synced, moment.clock))
+        return changed
+
     async def _begin(self, role: str) -> None:
         """Before the first write of a run: a new generation, so that a store restored from an older copy is noticed."""
         if self._begun[role]:
@@ -552,6 +571,35 @@ class Projector:
                 self.result.points = await self._vector_store.count()
         except StoreError as error:
             self.result.errors.append(str(error))
+
+
+class Moment:
+    """One moment of the ledger, for many readings. Use as a context manager.
+
+    Whoever reads holds up the copying of the ledger's log, which grows by whatever is written meanwhile. So the moment
+    is let go of and taken up again as long as nobody has changed what units say.
+    """
+
+    def __init__(self, ledger: LedgerBase) -> None:
+        self._ledger = ledger
+        self._holding = contextlib.ExitStack()
+        self._db = self._holding.enter_context(ledger.reading())
+        self.clock = stores.clock(self._db)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._holding.close()
+
+    def again(self) -> sqlite3.Connection:
+        """A connection that sees the moment, until this is called once more."""
+        with contextlib.ExitStack() as opening:
+            db = opening.enter_context(self._ledger.reading())
+            if stores.clock(db) == self.clock:
+                self._holding.close()
+                self._holding, self._db = opening.pop_all(), db
+        return self._db
 
 
 def settle(asked: Future[None], error: BaseException | None = None) -> None:

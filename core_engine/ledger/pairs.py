@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -42,10 +42,8 @@ class Quoted:
     at: int | None
 
 
-def open_pairs(db: sqlite3.Connection, spec: bytes) -> list[OpenPair]:
-    """Candidates without a current answer to this spec's question, that no user has decided about."""
-    contents = dict(db.execute("SELECT d.id, d.content FROM document d").fetchall())
-    found = []
+def open_pairs(db: sqlite3.Connection, spec: bytes) -> Iterator[OpenPair]:
+    """Candidates without a current answer to this spec's question, that no user has decided about, in order."""
     rows = db.execute(
         "SELECT DISTINCT c.a, c.b, x.scope, y.scope, q.key FROM candidate c JOIN atom x ON x.id = c.a "
         "JOIN atom y ON y.id = c.b LEFT JOIN pair p ON p.a = c.a AND p.b = c.b LEFT JOIN question q ON q.no = p.question "
@@ -53,11 +51,14 @@ def open_pairs(db: sqlite3.Connection, spec: bytes) -> list[OpenPair]:
     )
     for a, b, one_scope, other_scope, answered in rows:
         scopes = sorted({bytes.fromhex(scope.replace("-", "")) for scope in (one_scope, other_scope) if scope})
-        about = keys.pair(a, b, *(contents.get(scope, b"") for scope in scopes))
-        key = keys.key(spec, about)
+        key = keys.key(spec, keys.pair(a, b, *(_content(db, scope) for scope in scopes)))
         if key != answered:
-            found.append(OpenPair(a, b, key))
-    return found
+            yield OpenPair(a, b, key)
+
+
+def _content(db: sqlite3.Connection, document: bytes) -> bytes:
+    row = db.execute("SELECT content FROM document WHERE id = ?", (document,)).fetchone()
+    return row[0] if row else b""
 
 
 def claim(db: sqlite3.Connection, run: str, spec: int, pairs: Sequence[OpenPair]) -> list[Claimed]:

@@ -18,7 +18,6 @@ from core_engine.chunking.serial import unpack_turns
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY
 from core_engine.types import ChunkTurn
 
-_PAGE = 500
 _SEEN, _MARK, _MODE, _PERSON = "resolve_seen", "resolve_mark", "resolve_mode", "resolve_person"
 
 Pair = tuple[bytes, bytes]
@@ -131,19 +130,18 @@ def _save(db: sqlite3.Connection, values: Mapping[str, str]) -> None:
     db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", values.items())
 
 
-def changed_documents(db: sqlite3.Connection, seen: int) -> list[tuple[int | None, bytes]]:
+def changed_documents(db: sqlite3.Connection, seen: int) -> Iterator[tuple[int | None, bytes]]:
     """(number, id) of documents in which something changed; the number is None where the document is gone."""
-    rows = db.execute(
+    yield from db.execute(
         "SELECT d.no, d.id FROM unit u JOIN chunk c ON c.id = u.key JOIN document d ON d.no = c.document "
         "WHERE u.kind = ?1 AND u.changed > ?3 UNION "
         "SELECT d.no, u.key FROM unit u LEFT JOIN document d ON d.id = u.key WHERE u.kind = ?2 AND u.changed > ?3",
         (CHUNK, DOCUMENT, seen),
     )
-    return [(row[0], row[1]) for row in rows]
 
 
-def changed_atoms(db: sqlite3.Connection, seen: int) -> Iterator[list[int]]:
-    """Pages of numbers of atoms whose mentions may have changed."""
+def changed_atoms(db: sqlite3.Connection, seen: int) -> Iterator[int]:
+    """Numbers of atoms whose mentions may have changed."""
     if not seen:
         rows = db.execute("SELECT no FROM atom ORDER BY no")
     else:
@@ -151,8 +149,8 @@ def changed_atoms(db: sqlite3.Connection, seen: int) -> Iterator[list[int]]:
             "SELECT DISTINCT a.no FROM unit u JOIN atom a ON a.entity = u.key WHERE u.kind = ? AND u.changed > ?",
             (ENTITY, seen),
         )
-    while page := rows.fetchmany(_PAGE):
-        yield [row[0] for row in page]
+    for row in rows:
+        yield row[0]
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

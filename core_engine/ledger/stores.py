@@ -107,22 +107,20 @@ def unit_keys(db: sqlite3.Connection, kind: int) -> Iterator[bytes]:
 
 
 def changed_units(
-    db: sqlite3.Connection, store: int, kind: int, after: int, upto: int, page: int
-) -> Iterator[list[tuple[bytes, bytes | None]]]:
-    """Pages of (key, hash as last written or None) of a kind's units that changed in (after, upto].
+    db: sqlite3.Connection, store: int, kind: int, after: int, upto: int
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """(key, hash as last written or None) of a kind's units that changed in (after, upto].
 
     A document's chunks come last to first: each names the one that follows it, which is then already written.
     """
     chunks = "LEFT JOIN chunk c ON c.id = u.key " if kind == CHUNK else ""
     # "+": by the index of changes, and sorted then. In the order of the keys SQLite would read all that ever was.
     order = "c.document DESC, c.seq DESC" if kind == CHUNK else "+u.key"
-    cursor = db.execute(
+    yield from db.execute(
         "SELECT u.key, p.hash FROM unit u LEFT JOIN projected p ON p.store = ? AND p.kind = u.kind AND p.key = u.key "
         f"{chunks}WHERE u.kind = ? AND u.changed > ? AND u.changed <= ? ORDER BY {order}",
         (store, kind, after, upto),
     )
-    while rows := cursor.fetchmany(page):
-        yield rows
 
 
 def mark_written(

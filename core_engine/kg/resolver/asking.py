@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from core_engine.errors import BadReply, KGError, ModelError, OverBudget, PassingFailure, RequestTooLarge
@@ -34,7 +35,7 @@ _ALSO = 4
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How many pairs were asked about in this run, and how many are left for the next."""
+    """How many pairs were asked about in this run, and how many are left for the next at most."""
 
     pairs: int = 0
     left: int = 0
@@ -54,8 +55,8 @@ class PairAsker:
 
     async def ask(self) -> Asked:
         """Ask, and store what comes. Raises what ends a run: ServiceRefused, OverBudget, Stopped."""
-        wanted = await asyncio.to_thread(self._wanted)
-        claimed = await self._ledger.commit(pairs.claim, self._run, self._spec, wanted[:MOST])
+        wanted, left = await asyncio.to_thread(self._wanted)
+        claimed = await self._ledger.commit(pairs.claim, self._run, self._spec, wanted)
         try:
             asking = [
                 self._about(f"{self._run}-pairs-{number}", part, "first")
@@ -67,11 +68,14 @@ class PairAsker:
             await self._ledger.commit(_release, [one.question for one in claimed])
         if failures:
             raise min(failures, key=_weight)
-        return Asked(len(claimed), max(len(wanted) - MOST, 0))
+        return Asked(len(claimed), left)
 
-    def _wanted(self) -> list[OpenPair]:
+    def _wanted(self) -> tuple[list[OpenPair], int]:
+        """The pairs to ask about now, and how many more there are, of which rules may yet settle some."""
         with self._ledger.reading() as db:
-            return [one for one in pairs.open_pairs(db, self._spec_hash) if _is_open(db, one)]
+            found = pairs.open_pairs(db, self._spec_hash)
+            wanted = list(islice((one for one in found if _is_open(db, one)), MOST))
+            return wanted, sum(1 for _ in found)
 
     async def _about(self, batch: str, part: Sequence[Claimed], purpose: str) -> None:
         """Ask about these, and about the halves of what failed; a pair that fails alone is left apart for good."""

@@ -22,12 +22,13 @@ from core_engine.ledger import corrections, resolution, stores
 from core_engine.ledger.ledger import LedgerBase
 from core_engine.ledger.resolution import Grounds, Known
 from core_engine.ledger.values import to_blob
-from core_engine.pages import pages
+from core_engine.pages import Spill
 
 RESOLVER_VERSION = 1
 """Rises whenever the rules would find something else in the same mentions: then all is looked at again."""
 
 _PAGE = 200
+_ATOMS = 500
 _SETTLED = 500
 _DOCUMENTS = 200  # of an atom that are looked at: what 200 don't show, more won't
 _KEPT = 20_000  # atoms held while blocks are looked at
@@ -77,23 +78,30 @@ class Resolver:
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def _look(self, ledger: LedgerBase, seen: int) -> None:
-        with ledger.reading() as db:
-            documents = resolution.changed_documents(db, seen)
-            for page in pages(documents, _PAGE):
+        """Nobody else writes meanwhile, so that each page may be read by itself: a long reading holds up the log."""
+        with Spill(2) as documents, Spill() as atoms, Spill(distinct=True) as touched:
+            with ledger.reading() as db:
+                documents.add(resolution.changed_documents(db, seen))
+                atoms.add((no,) for no in resolution.changed_atoms(db, seen))
+            for page in documents.pages(_PAGE):
                 self._stopping()
-                found = [(identity, self._in_document(db, no)) for no, identity in page]
+                with ledger.reading() as db:
+                    found = [(identity, self._in_document(db, no)) for no, identity in page]
                 ledger.write(resolution.save_grounds, found)
-            touched: set[str] = set()
-            for numbers in resolution.changed_atoms(db, seen):
+            for some in atoms.pages(_ATOMS):
                 self._stopping()
-                known = {one.no: one for one in resolution.known_atoms(db, numbers)}
-                keys = {no: keys_of(known[no], self._kind) if no in known else [] for no in numbers}
-                touched |= ledger.write(resolution.save_keys, keys)
-        with ledger.reading() as db:
-            for some in pages(sorted(touched), _PAGE):
+                keys = self._keys(ledger, [no for (no,) in some])
+                touched.add((key,) for key in sorted(ledger.write(resolution.save_keys, keys)))
+            for blocks in touched.pages(_PAGE):
                 self._stopping()
-                grounds = [(b"#" + key.encode(), self._in_block(db, key)) for key in some]
+                with ledger.reading() as db:
+                    grounds = [(b"#" + key.encode(), self._in_block(db, key)) for (key,) in blocks]
                 ledger.write(resolution.save_grounds, grounds)
+
+    def _keys(self, ledger: LedgerBase, numbers: Sequence[int]) -> dict[int, list[str]]:
+        with ledger.reading() as db:
+            known = {one.no: one for one in resolution.known_atoms(db, numbers)}
+        return {no: keys_of(known[no], self._kind) if no in known else [] for no in numbers}
 
     def _in_document(self, db: sqlite3.Connection, no: int | None) -> Grounds:
         grounds = Grounds()

@@ -64,5 +64,5 @@ def test_a_page_is_read_by_an_index(ledger, what):
 
 @pytest.mark.parametrize("kind", [DOCUMENT, ENTITY, CHUNK, RELATIONSHIP])
 def test_what_has_changed_is_read_by_the_index_of_changes(ledger, kind):
-    how = steps(ledger, lambda: list(stores.changed_units(ledger, 1, kind, 1, 2, 100)))
+    how = steps(ledger, lambda: list(stores.changed_units(ledger, 1, kind, 1, 2)))
     assert any("unit_changed (kind=? AND changed>? AND changed<?)" in step for step in how)
