@@ -284,10 +284,12 @@ class Projector:
                 if not self._ending:
                     await self._cycle()
             self._look_at_the_clock()
+            self._derive_stale()
             while self._behind:
-                await self._cycle()
+                await self._write()
+                self._derive_stale()
             self._derive_together()
-            await self._cycle()
+            await self._write()
             await self._take_stock()
             self._whole = True
         except _OutOfTime:
@@ -318,6 +320,9 @@ class Projector:
 
     async def _cycle(self) -> None:
         self._derive_stale()
+        await self._write()
+
+    async def _write(self) -> None:
         if self._graph_store and "graph" not in self._given_up:
             await self._with_patience("graph", self._graph_store.name, self._sync_graph)
         if self._vector_store and "vectors" not in self._given_up:
@@ -337,6 +342,8 @@ class Projector:
             began = time.monotonic()
             try:
                 await sync()
+            except Moved:
+                continue
             except StoreError as error:
                 written.failed += 1
                 pause = away.longer()
@@ -395,7 +402,7 @@ class Projector:
         store, state = self._graph_store, self.result.graph_state
         if store is None or state is None:
             return
-        with Moment(self._ledger) as moment:
+        with Moment(self._ledger, quiet=self._ending) as moment:
             upto = moment.clock
             if upto <= state.synced:
                 return
@@ -405,10 +412,10 @@ class Projector:
                 size = _CHUNK_PAGE if kind == CHUNK else _GRAPH_PAGE
                 with self._changed(moment, state, kind) as changed:
                     for page in changed.pages(size):
-                        db = moment.again()
-                        found = read_rows(db, [key for key, _ in page])
+                        with moment.reading() as db:
+                            found = read_rows(db, [key for key, _ in page])
+                            embeddings = self._embeddings(db, found) if kind == CHUNK else {}
                         gone[kind] += [key for key, before in page if before is not None and key not in found]
-                        embeddings = self._embeddings(db, found) if kind == CHUNK else {}
                         await self._write_page(store, state.no, kind, page, found, embeddings)
             for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
                 for keys in pages(gone[kind], _GRAPH_PAGE):
@@ -475,14 +482,15 @@ class Projector:
         store, state = self._vector_store, self.result.vector_state
         if store is None or state is None:
             return
-        with Moment(self._ledger) as moment:
+        with Moment(self._ledger, quiet=self._ending) as moment:
             upto = moment.clock
             if upto <= state.synced:
                 return
             gone: list[bytes] = []
             with self._changed(moment, state, CHUNK) as changed:
                 for page in changed.pages(_VECTOR_PAGE):
-                    found = rows.vector_sources(moment.again(), [key for key, _ in page], dense=self._dense)
+                    with moment.reading() as db:
+                        found = rows.vector_sources(db, [key for key, _ in page], dense=self._dense)
                     gone += [key for key, before in page if before is not None and key not in found]
                     await self._write_points(store, state.no, page, found)
             for keys in pages(gone, _VECTOR_PAGE):
@@ -543,7 +551,8 @@ class Projector:
     def _changed(self, moment: Moment, state: stores.StoreState, kind: int) -> Spill:
         """(key, hash as last written or None) of all units that changed since the store's last synchronisation."""
         changed = Spill(2)
-        changed.add(stores.changed_units(moment.again(), state.no, kind, state.synced, moment.clock))
+        with moment.reading() as db:
+            changed.add(stores.changed_units(db, state.no, kind, state.synced, moment.clock))
         return changed
 
     async def _begin(self, role: str) -> None:
@@ -576,15 +585,19 @@ class Projector:
 class Moment:
     """One moment of the ledger, for many readings. Use as a context manager.
 
-    Whoever reads holds up the copying of the ledger's log, which grows by whatever is written meanwhile. So the moment
-    is let go of and taken up again as long as nobody has changed what units say.
+    Whoever reads holds up the ledger's log, which grows by whatever is written meanwhile. Where nobody else changes
+    anything any more, `quiet`, it is let go of between two readings.
     """
 
-    def __init__(self, ledger: LedgerBase) -> None:
+    def __init__(self, ledger: LedgerBase, *, quiet: bool) -> None:
         self._ledger = ledger
         self._holding = contextlib.ExitStack()
-        self._db = self._holding.enter_context(ledger.reading())
-        self.clock = stores.clock(self._db)
+        with contextlib.ExitStack() as opening:
+            self._db = opening.enter_context(ledger.reading())
+            self.clock = stores.clock(self._db)
+            if not quiet:
+                self._holding = opening.pop_all()
+        self._quiet = quiet
 
     def __enter__(self) -> Self:
         return self
@@ -592,14 +605,20 @@ class Moment:
     def __exit__(self, *_: object) -> None:
         self._holding.close()
 
-    def again(self) -> sqlite3.Connection:
-        """A connection that sees the moment, until this is called once more."""
-        with contextlib.ExitStack() as opening:
-            db = opening.enter_context(self._ledger.reading())
-            if stores.clock(db) == self.clock:
-                self._holding.close()
-                self._holding, self._db = opening.pop_all(), db
-        return self._db
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees the moment. Raises Moved where somebody has changed something after all."""
+        if not self._quiet:
+            yield self._db
+            return
+        with self._ledger.reading() as db:
+            if stores.clock(db) != self.clock:
+                raise Moved
+            yield db
+
+
+class Moved(Exception):
+    """The ledger is not as it was: begin anew. What was written is noted, and is not written again."""
 
 
 def settle(asked: Future[None], error: BaseException | None = None) -> None:

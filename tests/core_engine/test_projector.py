@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -559,6 +561,45 @@ def test_the_ledgers_log_does_not_grow_while_a_run_goes_on(world, monkeypatch):
     following.finish()
     # Without copying it would hold every page that was ever written, about 40 MB.
     assert log < 20_000_000
+
+
+def test_a_run_that_answers_faster_than_is_derived_is_written_in_steps(world, monkeypatch):
+    monkeypatch.setattr(projector, "_STALE_PAGE", 5)
+    monkeypatch.setattr(projector, "_PAGES_A_CYCLE", 2)
+    for n in range(7):
+        world.write(f"d{n}", *(f"Person{n} met Guest{k}." for k in range(5)))
+    result = world.project()
+    assert result.derived == 35
+    chunks = [number for kind, number in world.graph.log if kind == "chunks"]
+    assert sum(chunks) == 35
+    assert max(chunks) <= 10
+    assert {f"Person{n}" for n in range(7)} < world.names()
+
+
+def test_what_is_written_all_anew_does_not_make_the_ledgers_log_long(world, monkeypatch):
+    for n in range(60):
+        world.write(f"d{n}", *(f"Person{n}x{k} met Guest{n}x{k}." for k in range(20)))
+    world.project()
+    world.graph, world.vectors = Graph(mark=StoreMark("fresh", 0)), Vectors(mark=StoreMark("fresh", 0))
+    monkeypatch.setattr(projector, "_GRAPH_PAGE", 20)
+    monkeypatch.setattr(checkpoints, "_EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoints, "_AGAIN_S", 0.0)
+    world.ledger._checkpoints._next_at = 0.0
+    log = world.ledger.path.with_name("ledger.sqlite3-wal")
+    with contextlib.closing(sqlite3.connect(world.ledger.path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    most = 0
+    written = world.graph.apply
+
+    async def watched(changes: GraphChanges) -> None:
+        nonlocal most
+        most = max(most, log.stat().st_size)
+        await written(changes)
+
+    world.graph.apply = watched  # type: ignore[method-assign]  # it looks at the log
+    world.project()
+    assert len(world.graph.held["relationships"]) == 1_200
+    assert most < 300_000
 
 
 def _derived(world: World) -> int:
