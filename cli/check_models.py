@@ -71,7 +71,7 @@ async def _model(settings: Settings, name: str, stage: str, model: str, dates: l
     from cli.wiring import endpoint_of
     from core_engine.llm.client import Capabilities, Client
 
-    endpoint = replace(endpoint_of(settings, stage, model), timeout_s=min(settings.timeout, _PATIENCE_S))
+    endpoint = replace(endpoint_of(settings, stage, model), timeout_s=min(settings.timeout_used, _PATIENCE_S))
     if not endpoint.key and urlsplit(endpoint.label).hostname not in _LOCAL:
         return Check(name, PROBLEM, f"{endpoint.label}: no key is set", "set OPENAI_API_KEY, or use --no-model")
     client = Client(endpoint, Capabilities())

@@ -32,6 +32,7 @@ def estimate_command(
     batch_api: options.BatchApi = None,
     max_concurrent: options.MaxConcurrent = None,
     batch_size: options.BatchSize = None,
+    service_tier: options.ServiceTier = None,
     rpm: options.Rpm = None,
     tpm: options.Tpm = None,
     extractor: options.Extractor = None,

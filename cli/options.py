@@ -116,8 +116,12 @@ EmbeddingBaseUrl = Annotated[
 ]
 Temperature = Annotated[float | None, typer.Option("--temperature", help="[0]", rich_help_panel=_MODEL)]
 ReasoningEffort = Annotated[str | None, typer.Option("--reasoning-effort", help="[low]", rich_help_panel=_MODEL)]
+ServiceTier = Annotated[
+    str | None,
+    typer.Option("--service-tier", help="flex (half price, slower) | priority | default.", rich_help_panel=_MODEL),
+]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", help="Seconds for one reply. [120]", rich_help_panel=_MODEL)
+    float | None, typer.Option("--timeout", help="Seconds for one reply. [120; flex 900]", rich_help_panel=_MODEL)
 ]
 Retries = Annotated[int | None, typer.Option("--retries", help="After passing failures. [6]", rich_help_panel=_MODEL)]
 OntologyFile = Annotated[

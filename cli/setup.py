@@ -62,6 +62,7 @@ def doctor(
     dimensions: options.Dimensions = None,
     base_url: options.BaseUrl = None,
     embedding_base_url: options.EmbeddingBaseUrl = None,
+    service_tier: options.ServiceTier = None,
     timeout: options.Timeout = None,
     ontology: options.OntologyFile = None,
     prices: options.Prices = None,

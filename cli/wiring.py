@@ -35,13 +35,13 @@ from core_engine.readers.presence import storable
 from core_engine.session import Follower
 from core_engine.settings import Settings
 from core_engine.stopping import Stop
-from core_engine.types import Usage
+from core_engine.types import Usage, processing_of
 from metrics.account import Account
 from metrics.alerts import in_words
 from metrics.budget import RunBudget
 from metrics.caps import Caps
 from metrics.estimate import Forecast, Forecasts, Limits, Tallied, Tally
-from metrics.prices import AsBatch, Prices
+from metrics.prices import Prices, Processed
 
 if TYPE_CHECKING:
     from core_engine.embeddings.stores.qdrant import QdrantVectorStore
@@ -235,8 +235,9 @@ def endpoint_of(settings: Settings, stage: str, model: str | None = None) -> End
         temperature=settings.temperature,
         reasoning_effort=settings.reasoning_effort or None,
         seed=settings.seed,
+        service_tier=None if embed or settings.service_tier == "auto" else settings.service_tier,
         dimensions=settings.dimensions if embed else None,
-        timeout_s=settings.timeout,
+        timeout_s=settings.timeout_used,
         cache_key=settings.prompt_cache_key,
     )
 
@@ -496,9 +497,18 @@ def _forecast(
         every=1 if exact else _MEASURED_EVERY,
     )
     limits = Limits(settings.max_concurrent, settings.rpm, settings.tpm)
-    pricer = AsBatch(prices) if settings.batch_api else prices
+    pricer = Processed(prices, _ways_of(settings))
     resolve = settings.model_of("resolve") if settings.resolve_used == "model" else None
     return Forecast(tally, model, settings.embedding_model, told, limits, pricer, resolve), chat.estimator
+
+
+def _ways_of(settings: Settings) -> dict[str, str]:
+    """How each stage's requests are processed, where that is not as usual. Names are asked about one by one even where
+    the rest goes through the Batch API.
+    """
+    if settings.batch_api:
+        return dict.fromkeys(("extract", "embed"), "batch")
+    return dict.fromkeys(("extract", "resolve"), processing_of(settings.service_tier))
 
 
 def deriver_of(settings: Settings, *, as_run: bool = False) -> AnswerDeriver:

@@ -75,11 +75,12 @@ class ModelError(KGError):
 
     `kind` is a short word for reports (`timeout`, `rate_limited`, ...). Where the provider answered all the same,
     `usage` is what it will bill and `reply` the answer as it came; `headers` are those of a refusal. `lasted_s`: so long
-    the request was under way.
+    the request was under way, `tier`: what processed it, where the provider says so.
     """
 
     usage: Usage | None = None
     reply: bytes | None = None
+    tier: str = ""
     headers: Mapping[str, str] | None = None
     lasted_s: float = 0.0
 

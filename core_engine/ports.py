@@ -107,7 +107,7 @@ class Pricer(Protocol):
     """Turns usage into US dollars."""
 
     def price(self, model: str, usage: Usage, stage: str, processing: str = "standard") -> Decimal | None:
-        """None where no price is known: unpriced, never 0. `processing`: standard | batch."""
+        """None where no price is known: unpriced, never 0. `processing`: standard | batch | flex | priority."""
 
 
 class Budget(Protocol):

@@ -62,10 +62,11 @@ class Settings:
     temperature: float = _option(0.0)
     reasoning_effort: str = _option("low")
     seed: int | None = _option(None)
+    service_tier: str = _option("auto", choices=("auto", "default", "flex", "priority"))
     prompt_cache_key: bool | None = _option(None)
     batch_api: bool = _option(False)
     batch_poll: float = _option(60.0)
-    timeout: float = _option(120.0)
+    timeout: float | None = _option(None)
     retries: int = _option(6)
     resolve: str = _option("auto", choices=("auto", "none", "rules", "model"))
     prompt: str | None = _option(None)
@@ -169,8 +170,15 @@ class Settings:
             _check_url(flag(name), getattr(self, name), schemes)
         if self.trial and self.batch_api:
             raise SettingsError("--batch-api has no variants: try them without it, on a part (--limit)")
+        if self.batch_api and self.service_tier != "auto":
+            raise SettingsError("--batch-api has a price of its own: leave out --service-tier")
 
     # --- what "auto" means ------------------------------------------------------------------------------------------
+
+    @property
+    def timeout_used(self) -> float:
+        """Seconds for one reply; the flex tier takes its time."""
+        return self.timeout or (_TIMEOUT_FLEX_S if self.service_tier == "flex" else _TIMEOUT_S)
 
     @property
     def extractor_used(self) -> str:
@@ -284,6 +292,7 @@ class Settings:
 
 STAGES = ("extract", "embed", "resolve")  # in which models are asked, each of which may have a model of its own
 
+_TIMEOUT_S, _TIMEOUT_FLEX_S = 120.0, 900.0
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_concurrent", 1, 1000),
     ("batch_size", 1, 20),

@@ -193,6 +193,19 @@ class Usage:
         return self.prompt + self.completion
 
 
+PRICED_TIERS = frozenset({"flex", "priority"})
+
+
+def processing_of(tier: str, asked: str = "") -> str:
+    """How a reply of this service tier is priced, in the words of `Pricer.price`.
+
+    Where the provider tells no tier, nothing cheaper than what everybody pays is taken for granted.
+    """
+    if tier in PRICED_TIERS:
+        return tier
+    return "priority" if not tier and asked == "priority" else "standard"
+
+
 @dataclass(frozen=True, slots=True)
 class LLMCall:
     """One request to a model, as the ledger and every observer see it. Durations in seconds, `cost` in US dollars.
@@ -201,7 +214,8 @@ class LLMCall:
     `persona` is who the call is for ('' for nobody in particular), `tags` are those of its run. `prompt_hash` is of all
     that is asked besides the chunks. `temperature` of 1 is the model's own, where it takes no other. `max_output` is the
     ceiling of the reply in tokens (0: none is asked for), `requests_left` and `tokens_left` what the provider says is
-    left of this minute (-1: it doesn't), `http_status` 0 where no answer came.
+    left of this minute (-1: it doesn't), `http_status` 0 where no answer came. `tier` is the service tier by which the
+    provider says that it processed the request, and prices it; '' where it says nothing.
     `asked`, `replied` and `speakers` are empty unless the user wants content in traces.
     """
 
@@ -235,6 +249,7 @@ class LLMCall:
     requests_left: int = -1
     tokens_left: int = -1
     http_status: int = 0
+    tier: str = ""
     chunks: tuple[str, ...] = ()
     asked: str = field(default="", repr=False)
     replied: str = field(default="", repr=False)

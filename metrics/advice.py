@@ -105,9 +105,13 @@ def _prompt(report: Report) -> Iterator[str]:
         )
 
 
+def _at_half_price(report: Report) -> bool:
+    return bool(report["settings"].get("batch_api")) or report["settings"].get("service_tier") == "flex"
+
+
 def _batch_api(report: Report) -> Iterator[str]:
     cost = report["cost_usd"]
-    if cost["total"] >= _BATCH_API_FROM and not report["settings"].get("batch_api"):
+    if cost["total"] >= _BATCH_API_FROM and not _at_half_price(report):
         yield f"--batch-api does the same within a day at half the price: {money(cost['total'] / 2)} less, where the provider has it"
 
 

@@ -136,6 +136,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         "settings.reasoning_effort",
         f"{_MONEY} validity grounded latency_p50 latency_p95 speed wall",
     ),
+    ("--service-tier", "settings.service_tier", f"{_MONEY} latency_p50 latency_p95 speed wall"),
     ("--temperature", "settings.temperature", "validity grounded dead"),
     ("--max-concurrent", "settings.max_concurrent", "speed wall latency_p50 latency_p95 rate_limited error_rate"),
     ("--rpm", "settings.rpm", "speed wall rate_limited error_rate"),

@@ -226,8 +226,7 @@ class Forecast:
         total = Decimal(0)
         resolve_calls, names = self._about_names()
         if resolve_calls and self.resolve_model is not None:
-            # One by one even where the rest goes through the Batch API.
-            each = self.pricer.price(self.resolve_model, _share(names, resolve_calls), "resolve", "standard")
+            each = self.pricer.price(self.resolve_model, _share(names, resolve_calls), "resolve")
             if each is None:
                 return None
             total = each * resolve_calls * Decimal(more_names)

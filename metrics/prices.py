@@ -96,14 +96,15 @@ class Prices:
         return read(_OURS)
 
 
-class AsBatch:
-    """A Pricer by whose prices everything goes through the Batch API."""
+class Processed:
+    """A Pricer by whose prices each stage's requests are processed in the way that is given for it."""
 
-    def __init__(self, prices: Pricer) -> None:
+    def __init__(self, prices: Pricer, ways: Mapping[str, str]) -> None:
         self._prices = prices
+        self._ways = ways
 
-    def price(self, model: str, usage: Usage, stage: str, processing: str = "batch") -> Decimal | None:
-        return self._prices.price(model, usage, stage, processing)
+    def price(self, model: str, usage: Usage, stage: str, processing: str = "") -> Decimal | None:
+        return self._prices.price(model, usage, stage, processing or self._ways.get(stage, "standard"))
 
 
 class _Tiers:

@@ -107,6 +107,8 @@ def _model(report: Report) -> str:
         text += f"; {cost['unknown_calls']:,} sent, answer unknown, at most {money(cost['unknown_at_most'])}"
     if cost.get("saved_by_batch"):
         text += f"; the Batch API saved {money(cost['saved_by_batch'])}"
+    if cost.get("saved_by_flex"):
+        text += f"; the flex tier saved {money(cost['saved_by_flex'])}"
     if cost["saved_by_cache"]:
         text += f"; cached tokens saved {money(cost['saved_by_cache'])}"
     if cost["wasted"]:

@@ -22,7 +22,7 @@ from core_engine.ports import Pricer
 from core_engine.progress import Progress, Trouble
 from core_engine.projector import Projection, Written
 from core_engine.session import Outcome
-from core_engine.types import Usage
+from core_engine.types import Usage, processing_of
 from metrics.advice import advice
 from metrics.estimate import against_bill
 from metrics.grounding import grounding
@@ -70,6 +70,11 @@ class _Call:
     ceiling: Decimal | None
     questions: int
     batch: bool
+    tier: str
+
+    @property
+    def processing(self) -> str:
+        return "batch" if self.batch else processing_of(self.tier)
 
     @property
     def answered(self) -> bool:
@@ -116,7 +121,11 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
         },
         "unreadable": _troubles(progress.unreadable),
         "skipped": _troubles(progress.skipped),
-        "warnings": [*about.warnings, *(f"{t.where}: {t.reason}" for t in progress.warnings[:_MOST_TROUBLES])],
+        "warnings": [
+            *about.warnings,
+            *_other_tiers(calls, about.settings),
+            *(f"{t.where}: {t.reason}" for t in progress.warnings[:_MOST_TROUBLES]),
+        ],
         "vanished": progress.vanished[:_MOST_TROUBLES],
         "notes": projection.notes,
         "store_errors": projection.errors,
@@ -167,15 +176,17 @@ def build(db: sqlite3.Connection, outcome: Outcome, about: Surroundings, pricer:
 def _calls(db: sqlite3.Connection, run: str) -> list[_Call]:
     rows = db.execute(
         "SELECT stage, model, status, purpose, error_kind, verdict, wait_s, duration_s, prompt, cached, completion, "
-        "reasoning, cost, ceiling, json_array_length(questions), job IS NOT NULL FROM call "
+        "reasoning, cost, ceiling, json_array_length(questions), job IS NOT NULL, tier FROM call "
         "WHERE run = ? AND status != 'batched' ORDER BY no",
         (run,),
     )
     calls = []
-    for stage, model, status, purpose, kind, verdict, wait, took, *tokens, cost, ceiling, count, batch in rows:
+    for stage, model, status, purpose, kind, verdict, wait, took, *tokens, cost, ceiling, count, batch, tier in rows:
         money = _decimal(cost), _decimal(ceiling)
         usage = Usage(*tokens)
-        calls.append(_Call(stage, model, status, purpose, kind, verdict, wait, took, usage, *money, count, bool(batch)))
+        calls.append(
+            _Call(stage, model, status, purpose, kind, verdict, wait, took, usage, *money, count, bool(batch), tier)
+        )
     return calls
 
 
@@ -213,6 +224,7 @@ def _call_counts(calls: Sequence[_Call], progress: Progress) -> dict[str, Any]:
         "rate_limited": sum(c.error_kind == "rate_limited" for c in calls),
         "reasked": progress.reasked,
         "error_rate": _ratio(failed, len(calls)),
+        "by_tier": _tiers(calls),
     }
 
 
@@ -261,9 +273,33 @@ def _cost(
         "unknown_calls": len(unknown),
         "saved_by_reuse": _money(_cost_a_question(db) * progress.reused),
         "saved_by_cache": _money(_saved_by_cache(calls, pricer)),
-        "saved_by_batch": _money(_saved_by_batch(calls, pricer)),
+        "saved_by_batch": _money(_saved_by(calls, "batch", pricer)),
+        "saved_by_flex": _money(_saved_by(calls, "flex", pricer)),
         "unpriced_calls": sum(c.unpriced for c in calls),
     }
+
+
+def _tiers(calls: Sequence[_Call]) -> dict[str, int]:
+    """Replies by the service tier that processed them, where the provider says so."""
+    return dict(sorted(Counter(c.tier for c in calls if c.answered and c.tier).items()))
+
+
+def _other_tiers(calls: Sequence[_Call], settings: Mapping[str, Any]) -> list[str]:
+    """That a provider did not process what it was asked in the tier that was asked for, and bills it so."""
+    asked = settings.get("service_tier") or "auto"
+    if asked == "auto":
+        return []
+    chats = [c for c in calls if c.stage in _CHAT and c.answered]
+    others = Counter(c.tier or "not told" for c in chats if c.tier != asked)
+    if not others:
+        return []
+    how = ", ".join(f"{tier}: {count:,}" for tier, count in sorted(others.items()))
+    return [
+        (
+            f"{sum(others.values()):,} of {len(chats):,} replies were not processed as --service-tier {asked} ({how}): "
+            "they cost what their tier costs"
+        )
+    ]
 
 
 def _prompt(prompt: Mapping[str, Any], calls: Sequence[_Call], pricer: Pricer) -> dict[str, Any]:
@@ -278,7 +314,7 @@ def _prompt(prompt: Mapping[str, Any], calls: Sequence[_Call], pricer: Pricer) -
         if c.stage == "extract" and c.answered and c.cost is not None:
             repeated = min(prompt["tokens"], c.usage.prompt)
             usage = Usage(repeated, min(c.usage.cached, repeated))
-            cost += pricer.price(c.model, usage, c.stage, "batch" if c.batch else "standard") or 0
+            cost += pricer.price(c.model, usage, c.stage, c.processing) or 0
     return {**prompt, "cost_usd": _money(cost)}
 
 
@@ -309,11 +345,11 @@ def _cost_a_question(db: sqlite3.Connection) -> Decimal:
     return sum((tally.dollars(cost[stage]) / asked[stage] for stage in stages), Decimal(0))
 
 
-def _saved_by_batch(calls: Sequence[_Call], pricer: Pricer) -> Decimal:
-    """What the lines of Batch jobs would have cost as requests of their own, less what they did cost."""
+def _saved_by(calls: Sequence[_Call], processing: str, pricer: Pricer) -> Decimal:
+    """What calls that were processed so would have cost as usual, less what they did cost."""
     saved = Decimal(0)
     for c in calls:
-        if c.batch and c.cost is not None:
+        if c.processing == processing and c.cost is not None:
             saved += (pricer.price(c.model, c.usage, c.stage) or c.cost) - c.cost
     return saved
 
@@ -323,7 +359,7 @@ def _saved_by_cache(calls: Sequence[_Call], pricer: Pricer) -> Decimal:
     for c in calls:
         if c.usage.cached and c.cost is not None:
             uncached = Usage(c.usage.prompt, 0, c.usage.completion, c.usage.reasoning)
-            full = pricer.price(c.model, uncached, c.stage, "batch" if c.batch else "standard")
+            full = pricer.price(c.model, uncached, c.stage, c.processing)
             saved += (full or c.cost) - c.cost
     return saved
 

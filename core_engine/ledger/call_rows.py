@@ -47,6 +47,7 @@ _COLUMNS = (
     "completion",
     "reasoning",
     "cost",
+    "tier",
     "ceiling",
     "temperature",
     "max_output",

@@ -74,7 +74,7 @@ def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error:
     db.execute(
         "UPDATE call SET started_at = ?, wait_s = ?, status = ?, duration_s = ?, prompt = ?, cached = ?, completion = ?, reasoning = ?, cost = ?, "
         "error_kind = ?, error = ?, model_answered = ?, finish_reason = ?, request_id = ?, reply = ?, parsed = ?, "
-        "http_status = ?, requests_left = ?, tokens_left = ? "
+        "http_status = ?, requests_left = ?, tokens_left = ?, tier = ? "
         "WHERE id = ?",
         (
             call.started_at,
@@ -96,6 +96,7 @@ def finish(db: sqlite3.Connection, call: LLMCall, *, reply: bytes | None, error:
             call.http_status,
             call.requests_left,
             call.tokens_left,
+            call.tier,
             call.id,
         ),
     )

@@ -204,6 +204,11 @@ def m012_prompts(db: sqlite3.Connection) -> None:
     )
 
 
+def m013_service_tiers(db: sqlite3.Connection) -> None:
+    """By which service tier a request was processed and is priced, as the provider says ('': it doesn't)."""
+    db.execute("ALTER TABLE call ADD COLUMN tier TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -217,6 +222,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m010_who_pays,
     m011_what_was_told,
     m012_prompts,
+    m013_service_tiers,
 )
 
 _FIRST_TABLES = """

@@ -19,7 +19,7 @@ import orjson
 
 from core_engine.ledger.schema import TALLIED
 from core_engine.ports import Pricer
-from core_engine.types import Usage
+from core_engine.types import Usage, processing_of
 
 SLOT_S = 900  # all time zones of today differ by quarters of an hour
 PICO = 10**12
@@ -229,12 +229,13 @@ class _Ended(NamedTuple):
     wait_s: float
     questions: int
     in_batch: bool
+    tier: str
 
 
 def _ended(db: sqlite3.Connection, limit: int) -> sqlite3.Cursor:
-    columns = ", ".join(_Ended._fields[:-2])
+    columns = ", ".join(_Ended._fields[:-3])
     return db.execute(
-        f"SELECT {columns}, json_array_length(questions), job IS NOT NULL FROM call "
+        f"SELECT {columns}, json_array_length(questions), job IS NOT NULL, tier FROM call "
         "WHERE tallied = 0 AND status NOT IN ('sent', 'batched') ORDER BY started_at LIMIT ?",
         (limit,),
     )
@@ -294,8 +295,8 @@ def _count(sums: Sums, call: _Ended, pricer: Pricer | None) -> None:
 
 
 def _saved(call: _Ended, usage: Usage, cost: Decimal, pricer: Pricer | None) -> int:
-    """By what the call was cheaper than without cached tokens, and as a request of its own."""
-    if pricer is None or not (usage.cached or call.in_batch):
+    """By what the call was cheaper than without cached tokens, and as a request of its own that is processed as usual."""
+    if pricer is None or not (usage.cached or call.in_batch or processing_of(call.tier) != "standard"):
         return 0
     full = pricer.price(call.model, Usage(usage.prompt, 0, usage.completion, usage.reasoning), call.stage)
     return max(pico((full if full is not None else cost) - cost), 0)

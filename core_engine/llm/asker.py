@@ -38,7 +38,7 @@ from core_engine.ports import Observer, Pricer, tell
 from core_engine.progress import Progress
 from core_engine.providers import provider_of
 from core_engine.stopping import Stop
-from core_engine.types import LLMCall, Payer, Usage
+from core_engine.types import LLMCall, Payer, Usage, processing_of
 
 log = logging.getLogger("kg.model")
 
@@ -221,7 +221,11 @@ class Asker:
         self._counter.observe(sum(map(len, texts)), call.usage.prompt)
 
     def _ceiling(self, usage: Usage) -> Decimal | None:
-        return self._office.pricer.price(self._client.endpoint.model, usage, self._stage)
+        """At the dearest of the ways in which the provider may process it: which one it took, it says with the reply."""
+        end = self._client.endpoint
+        ways = {"standard", processing_of(end.service_tier or "")}
+        prices = [self._office.pricer.price(end.model, usage, self._stage, way) for way in ways]
+        return max((price for price in prices if price is not None), default=None)
 
     # --- the way of one request -------------------------------------------------------------------------------------
 
@@ -423,7 +427,8 @@ class Asker:
             status="answered",
             duration_s=time.monotonic() - began,
             usage=usage,
-            cost=self._price(usage),
+            cost=self._price(usage, chat.tier if chat else ""),
+            tier=chat.tier if chat else "",
             model_answered=reply.model,
             request_id=reply.request_id,
             finish_reason=chat.finish_reason if chat else "",
@@ -479,7 +484,7 @@ class Asker:
         usage = error.usage or Usage()
         cost: Decimal | None = Decimal(0)
         if error.usage is not None:
-            cost = self._price(usage)
+            cost = self._price(usage, error.tier)
         elif error.status is None:
             cost = None  # cut off on the way: the provider may have answered, and may bill it
         call = replace(
@@ -489,15 +494,21 @@ class Asker:
             usage=usage,
             cost=cost,
             error_kind=error.kind,
+            tier=error.tier,
             http_status=error.status or 0,
         )
         await self._office.ledger.commit(calls.finish, call, reply=error.reply, error=str(error))
         self._tell(call)
         return cost
 
-    def _price(self, usage: Usage) -> Decimal | None:
+    def _price(self, usage: Usage, tier: str) -> Decimal | None:
         """No prompt is without tokens: where the provider tells no usage, nobody knows what it bills."""
-        return self._office.pricer.price(self._client.endpoint.model, usage, self._stage) if usage.prompt else None
+        if not usage.prompt:
+            return None
+        end = self._client.endpoint
+        return self._office.pricer.price(
+            end.model, usage, self._stage, processing_of(tier, asked=end.service_tier or "")
+        )
 
     def _tell(self, call: LLMCall) -> None:
         for observer in self._office.observers:

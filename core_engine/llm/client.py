@@ -31,9 +31,11 @@ from core_engine.types import Usage
 _AT_MOST = re.compile(r"at most (\d{2,7})\b")  # "max_tokens is too large: … supports at most 4096 completion tokens"
 _NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _SLOW_DOWN = re.compile(r"slow[ _]down|overloaded", re.IGNORECASE)
+_TURNED_AWAY = frozenset({429, 498})  # 498: Groq's, where its flex tier has no room
 _OVERLOADED = frozenset({503, 529})  # 529: Anthropic's, also behind gateways
 _REASONS = re.compile(r"(?:[^/]+/)*(?:o\d|gpt-5)(?!.*chat)")  # also as OpenRouter names them: openai/gpt-5-mini
 FORMATS = ("json_schema", "json_object", "text")
+_LONGEST_TIER = 40
 _MOST_TOKENS = 20_000_000  # more in one request than any model takes: a slip in the server's books
 
 
@@ -48,6 +50,7 @@ class Endpoint:
     temperature: float | None = 0.0
     reasoning_effort: str | None = "low"
     seed: int | None = None
+    service_tier: str | None = None  # flex | priority | default; None: as the account has it
     dimensions: int | None = None  # asked for
     vector_size: int | None = None  # what the vectors have to have, asked for or not
     timeout_s: float = 120.0
@@ -109,7 +112,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """`text` is the reply as it came; `refusal` is what the model said instead of an answer, if it refused."""
+    """`text` is the reply as it came; `refusal` is what the model said instead of an answer, if it refused.
+
+    `tier` is what processed it, as the provider says.
+    """
 
     text: str
     usage: Usage
@@ -118,6 +124,7 @@ class ChatReply:
     request_id: str
     headers: Mapping[str, str]
     refusal: str = ""
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,7 @@ class Client:
             "temperature": end.temperature,
             "reasoning_effort": end.reasoning_effort,
             "seed": end.seed,
+            "service_tier": end.service_tier,
             "response_format": formats[can.response_format],
             "prompt_cache_key": self._cache_key(system),
         }
@@ -291,7 +299,7 @@ class Client:
                 kind="insufficient_quota",
                 status=status,
             )
-        if status == 429:
+        if status in _TURNED_AWAY:
             if "too large" in said.lower():
                 return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
             return PassingFailure(f"{where}: {text}", kind="rate_limited", status=status, retry_after_s=wait)
@@ -302,6 +310,12 @@ class Client:
             return RequestTooLarge(f"{where}: {text}", kind="too_large", status=status)
         if code == "content_filter":
             return BadReply(f"{where}: {text}", kind=code, status=status)
+        if status in {400, 422} and "service_tier" in arguments and "service_tier" in f"{about.get('param')} {said}":
+            return ServiceRefused(  # not stepped down: it would cost twice as much, and nobody was asked
+                f"{where}: {text}: leave out --service-tier, or choose a model that offers it",
+                kind="service_tier",
+                status=status,
+            )
         if status in {400, 422} and (stepped := self._step_down(str(about.get("param") or ""), said, arguments)):
             return SteppedDown(f"{where}: {stepped}", kind="stepped_down", status=status)
         if status in {401, 403, 404}:
@@ -365,12 +379,12 @@ def _as_json(arguments: Mapping[str, Any]) -> bytes:
 def chat_reply(content: bytes, headers: Mapping[str, str]) -> ChatReply:
     """The body of a good reply, read. Raises PassingFailure and BadReply."""
     body = _json_body(content)
-    usage = _usage(body.get("usage"))
+    usage, tier = _usage(body.get("usage")), _tier(body)
     try:
         choice = _first(body, "choices")
         message = _message_of(choice)
     except BadReply as error:
-        error.usage, error.reply = usage, content
+        error.usage, error.reply, error.tier = usage, content, tier
         raise
     return ChatReply(
         text=_text(message.get("content")),
@@ -380,6 +394,7 @@ def chat_reply(content: bytes, headers: Mapping[str, str]) -> ChatReply:
         request_id=headers.get("x-request-id", ""),
         headers=headers,
         refusal=str(message.get("refusal") or ""),
+        tier=tier,
     )
 
 
@@ -399,6 +414,11 @@ def embedding_reply(content: bytes, headers: Mapping[str, str], count: int, size
         request_id=headers.get("x-request-id", ""),
         headers=headers,
     )
+
+
+def _tier(body: Mapping[str, Any]) -> str:
+    said = body.get("service_tier")
+    return said[:_LONGEST_TIER] if isinstance(said, str) else ""
 
 
 def _first(body: dict[str, Any], name: str) -> dict[str, Any]:

@@ -191,6 +191,7 @@ def _why(report: Report) -> list[Table]:
             ("saved_by_reuse", "saved by reuse"),
             ("saved_by_cache", "saved by the provider's cache"),
             ("saved_by_batch", "saved by the Batch API"),
+            ("saved_by_flex", "saved by the flex tier"),
             ("wasted", "wasted on replies of no use"),
         )
         if cost.get(name)

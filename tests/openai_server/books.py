@@ -13,6 +13,10 @@ from tests.openai_server.models import Models
 _TALLIES = ("prompt", "cached", "completion", "reasoning", "embedding")
 
 
+_HALF = Decimal("0.5")
+_TIERS = {"flex": _HALF, "priority": Decimal("1.8")}
+
+
 @dataclass(slots=True)
 class Entry:
     """One request. Billed from the moment it is accepted: an aborted call costs as much as one that arrived."""
@@ -32,6 +36,7 @@ class Entry:
     delay: float = 0.0
     outcome: str = "open"  # open | sent | aborted (the client was gone before the reply)
     batch: bool = False  # a line of a Batch job: half price
+    tier: str = ""  # what it is processed by
 
 
 @dataclass(slots=True)
@@ -102,4 +107,4 @@ class Books:
         if price is None:
             return None
         full = price.of(entry.prompt + entry.embedding, entry.cached, entry.completion)
-        return full / 2 if entry.batch else full
+        return full * (_HALF if entry.batch else _TIERS.get(entry.tier, Decimal(1)))

@@ -153,7 +153,7 @@ class Chat:
                 {"index": 0, "message": choice, "logprobs": None, "finish_reason": message.finish_reason},
             ],
             "usage": completion.as_json(),
-            "service_tier": "default",
+            "service_tier": asked.tier,
             "system_fingerprint": None,
         }
         spoil_usage(reply, kind)

@@ -30,6 +30,7 @@ _NOT_HERE = ("stream", "tools", "functions", "audio", "web_search_options")
 # Reasoning models take these only at their default, or not at all.
 _NOT_REASONING = ("top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias", "stop")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+_TIERS = ("auto", "default", "flex", "priority")
 _FORMATS = ("text", "json_object", "json_schema")
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -47,6 +48,7 @@ class Asked:
     format: str
     chunks: tuple[AskedChunk, ...]
     pairs: tuple[AskedPair, ...] = ()
+    tier: str = "default"
 
     @property
     def texts(self) -> list[str]:
@@ -70,7 +72,9 @@ def read_chat(provider: Provider, body: bytes, entry: Entry) -> Asked:
         )
         raise invalid(message, "messages")
     ceiling = request.get("max_completion_tokens") or request.get("max_tokens")
-    asked = Asked(model, ceiling, system, user, schema, schema_text, kind, read_question(user), read_pairs(user))
+    asked = Asked(model, ceiling, system, user, schema, schema_text, kind, read_question(user), read_pairs(user),
+                  _tier(provider, request.get("service_tier"), model))  # fmt: skip
+    entry.tier = asked.tier
     entry.questions = len(asked.chunks) or len(asked.pairs) or 1
     return asked
 
@@ -97,6 +101,16 @@ def _format(provider: Provider, wanted: Any) -> tuple[str, Any, str]:
     if described.get("strict"):
         check_strict(schema, described["name"])
     return kind, schema, orjson.dumps(schema).decode()
+
+
+def _tier(provider: Provider, wanted: str | None, model: Model) -> str:
+    """What processes the request. Flex is for reasoning models, as with OpenAI."""
+    if wanted is not None and wanted not in _TIERS:
+        raise invalid(f"Invalid value: '{wanted}'. Supported values are: {_quoted(_TIERS)}.", "service_tier",
+                      "invalid_value")  # fmt: skip
+    if wanted == "flex" and not model.reasoning:
+        raise invalid("Invalid service_tier argument: flex is not available for this model.", "service_tier")
+    return provider.settings.tier or (wanted if wanted in {"flex", "priority"} else "default")
 
 
 def _check_parameters(request: Mapping[str, Any], model: Model) -> None:

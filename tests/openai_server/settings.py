@@ -156,6 +156,8 @@ class Settings:
     batch_queue_tokens: float | None = _option(None, _positive, "prompt tokens a model in jobs that wait or run", "N")
     batch_list_lag: float = _option(0.0, _seconds, "seconds until a new file or job shows in lists", "S")
 
+    tier: str = _option("", str, "the service tier that processes all requests, whatever they ask for", "TIER")
+
     # faults and books
     faults: tuple[Fault, ...] = _option(
         (), _each(Fault.parse), "see below; by /__config with match, times, per and pace too", "KIND[:RATE[:STAGE]]"

@@ -74,14 +74,14 @@ class Clients:
 class PerToken:
     """A Pricer: the same for every token."""
 
-    def price(self, model: str, usage: Usage, stage: str) -> Decimal | None:
+    def price(self, model: str, usage: Usage, stage: str, processing: str = "standard") -> Decimal | None:
         return PRICE * usage.total
 
 
 class Unpriced:
     """A Pricer that knows no model."""
 
-    def price(self, model: str, usage: Usage, stage: str) -> Decimal | None:
+    def price(self, model: str, usage: Usage, stage: str, processing: str = "standard") -> Decimal | None:
         return None
 
 
