@@ -470,7 +470,7 @@ class Projector:
         written = self.result.graph
         self._between_writes()
         await self._begin("graph")
-        ids: Any = tuple(_public_id(kind, key) for key in keys)
+        ids: Any = tuple(rows.relationship_ends(key) if kind == RELATIONSHIP else to_id(key) for key in keys)
         await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
         written.calls += 1
         self._ledger.write(stores.mark_written, number, kind, (), keys)
@@ -668,7 +668,3 @@ def _hash(*parts: bytes) -> bytes:
         h.update(len(part).to_bytes(8, "little"))
         h.update(part)
     return h.digest()
-
-
-def _public_id(kind: int, key: bytes) -> str:
-    return rows.relationship_public_id(key) if kind == RELATIONSHIP else to_id(key)

@@ -374,6 +374,16 @@ class EntityRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RelationshipEnds:
+    """A relationship by its id and its ends: so a store finds it that has no index on relationships."""
+
+    id: str
+    source_id: str
+    target_id: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class RelationshipRow:
     """`type` in UPPER_SNAKE_CASE. `weight`: distinct current chunks in which it is stated or planned.
 
@@ -399,6 +409,10 @@ class RelationshipRow:
     asked: int = 0
     grade: str = EXACT
 
+    @property
+    def ends(self) -> RelationshipEnds:
+        return RelationshipEnds(self.id, self.source_id, self.target_id, self.type)
+
 
 @dataclass(frozen=True, slots=True)
 class GraphChanges:
@@ -417,7 +431,7 @@ class GraphChanges:
     deleted_documents: tuple[str, ...] = ()
     deleted_entities: tuple[str, ...] = ()
     deleted_chunks: tuple[str, ...] = ()
-    deleted_relationships: tuple[str, ...] = ()
+    deleted_relationships: tuple[RelationshipEnds, ...] = ()
     embeddings: Mapping[str, bytes] = field(default_factory=dict)
 
 

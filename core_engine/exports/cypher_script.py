@@ -32,12 +32,8 @@ def parts(db: sqlite3.Connection, workspace: str) -> Iterator[tuple[str, str]]:
 def _statements(db: sqlite3.Connection, workspace: str) -> Iterator[str]:
     for query in cypher.SCHEMA:
         yield f"{query};\n"
-    known: set[str] = set()
     for changes in _changes(db):
-        for kind in sorted({row.type for row in changes.relationships} - known):
-            known.add(kind)
-            yield f"{cypher.relationship_index(kind)};\n"
-        for step in cypher.steps(changes, ()):
+        for step in cypher.steps(changes):
             for some in _slices([literal(_values(row)) for row in step.rows]):
                 literals = {"rows": f"[{', '.join(some)}]", "workspace": literal(workspace)}
                 yield _filled_in(step.query, _unpacking(step.rows[0]), literals)

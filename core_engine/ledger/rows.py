@@ -26,6 +26,7 @@ from core_engine.types import (
     DocumentRow,
     EntityRow,
     MentionRow,
+    RelationshipEnds,
     RelationshipRow,
     StatementRow,
 )
@@ -175,6 +176,12 @@ def _cooccurrence_weight(db: sqlite3.Connection, one: bytes, other: bytes) -> in
 def _relationship(key: bytes, weight: int) -> RelationshipRow:
     source, target, kind = split_relationship_key(key)
     return RelationshipRow(relationship_public_id(key), to_id(source), to_id(target), kind.upper(), weight)
+
+
+def relationship_ends(key: bytes) -> RelationshipEnds:
+    """What the stores have to know of a relationship unit to find it."""
+    source, target, kind = split_relationship_key(key)
+    return RelationshipEnds(relationship_public_id(key), to_id(source), to_id(target), kind.upper())
 
 
 def relationship_public_id(key: bytes) -> str:

@@ -61,8 +61,8 @@ class Graph:
                 continue
             self.log.append((item.name, len(rows)))
             if item.name.startswith("deleted_"):
-                for identity_ in rows:
-                    del self.held[item.name.removeprefix("deleted_")][identity_]
+                for gone in rows:
+                    del self.held[item.name.removeprefix("deleted_")][getattr(gone, "id", gone)]
             else:
                 self.held[item.name] |= {row.id: row for row in rows}
         self.check()

@@ -7,11 +7,11 @@ Every node of ours has the private label KgNode, on whose unique `id` all findin
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import orjson
 
@@ -22,9 +22,12 @@ from core_engine.types import (
     EntityRow,
     GraphChanges,
     MentionRow,
+    RelationshipEnds,
     RelationshipRow,
     StatementRow,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,7 @@ IDS: dict[str, LiteralString] = {
 
 
 def read(kind: str, types: Iterable[str]) -> Iterator[LiteralString]:
-    """What reads the rows with `$ids` of a kind. Relationships are found type by type: so stand their indexes."""
+    """What reads the rows with `$ids` of a kind. Relationships are looked through type by type: `kg verify` alone asks."""
     if kind != "relationships":
         yield _SOME[kind] + " " + _RETURNED[kind]
         return
@@ -214,11 +217,6 @@ def read(kind: str, types: Iterable[str]) -> Iterator[LiteralString]:
             "MATCH (s:KgNode)-[r:`{type}`]->(t:KgNode) WHERE r.id IN $ids AND r.workspace = $workspace "
         )
         yield _with_type(found + _RETURNED[kind], one)
-
-
-def relationship_index(kind: str) -> LiteralString:
-    """Makes the index by which a relationship of this type is found to be deleted: changes name only its id."""
-    return _with_type("CREATE INDEX IF NOT EXISTS FOR ()-[r:`{type}`]-() ON (r.id)", kind)
 
 
 def vector_indexes(dimensions: int) -> tuple[LiteralString, ...]:
@@ -235,16 +233,16 @@ OPTIONS {indexConfig: {`fulltext.eventually_consistent`: true}}"""
     return tuple(query.replace("{dimensions}", f"{dimensions:d}") for query in (vectors, text))
 
 
-def steps(changes: GraphChanges, types: Iterable[str]) -> Iterator[Step]:
-    """What to run, in order, in one transaction. `types` are those that relationships to delete may have."""
+def steps(changes: GraphChanges) -> Iterator[Step]:
+    """What to run, in order, in one transaction."""
     yield Step(_DOCUMENTS, _rows(changes.documents, document_row))
     yield Step(_ENTITIES, _rows(changes.entities, entity_row))
     yield from _chunk_steps(list(_once(changes.chunks)))
     yield Step(_EMBEDDINGS, [_embedding(*item) for item in sorted(changes.embeddings.items())], all_match=True)
-    by_type = attrgetter("type")
-    for kind, group in groupby(sorted(_once(changes.relationships), key=by_type), key=by_type):
-        yield Step(_merge_relationships(kind), sorted(map(relationship_row, group), key=_ends), all_match=True)
-    yield from (Step(_delete_relationships(kind), changes.deleted_relationships) for kind in types)
+    for kind, rows in _by_type(_once(changes.relationships)):
+        yield Step(_merge_relationships(kind), sorted(map(relationship_row, rows), key=_ends), all_match=True)
+    for kind, gone in _by_type(changes.deleted_relationships):
+        yield Step(_delete_relationships(kind), [_gone(one) for one in gone])
     yield Step(_CLEAR_STATEMENTS, changes.deleted_chunks)
     yield Step(_DELETE_NODES, changes.deleted_chunks)
     yield Step(_DELETE_STATEMENTS_ABOUT, changes.deleted_entities)
@@ -277,7 +275,22 @@ RETURN count(*) AS done""",
 
 
 def _delete_relationships(kind: str) -> LiteralString:
-    return _with_type("MATCH ()-[r:`{type}`]->() WHERE r.id IN $rows AND r.workspace = $workspace DELETE r", kind)
+    return _with_type(
+        """
+UNWIND $rows AS row
+MATCH (:KgNode {id: row.source})-[r:`{type}` {id: row.id, workspace: $workspace}]->(:KgNode {id: row.target})
+DELETE r""",
+        kind,
+    )
+
+
+def _gone(one: RelationshipEnds) -> dict[str, str]:
+    return {"id": one.id, "source": one.source_id, "target": one.target_id}
+
+
+def _by_type(rows: Iterable[T]) -> Iterator[tuple[str, Iterator[T]]]:
+    of: Callable[[T], str] = attrgetter("type")
+    return groupby(sorted(rows, key=of), key=of)
 
 
 def _with_type(query: LiteralString, kind: str) -> LiteralString:

@@ -168,7 +168,7 @@ class EmbeddedGraphStore:
             db.executemany(_UPSERT_ENTITY, map(_entity_values, changes.entities))
             _replace_chunks(db, list({chunk.id: chunk for chunk in changes.chunks}.values()))
             db.executemany(_UPSERT_RELATIONSHIP, map(_relationship_values, changes.relationships))
-            _delete(db, "relationships", changes.deleted_relationships)
+            _delete(db, "relationships", [gone.id for gone in changes.deleted_relationships])
             _delete(db, "chunks", changes.deleted_chunks)
             _delete(db, "entities", changes.deleted_entities)
             _delete(db, "documents", changes.deleted_documents)

@@ -94,9 +94,7 @@ class Neo4jGraphStore:
             return
         async with self._told():
             types = self._types | {row.type for row in changes.relationships}
-            steps = [step for step in cypher.steps(changes, sorted(types)) if step.rows]
-            for kind in sorted(types - self._types):
-                await self._index(cypher.relationship_index(kind))
+            steps = [step for step in cypher.steps(changes) if step.rows]
             for size in sorted({len(vector) // 4 for vector in changes.embeddings.values()} - self._sizes):
                 for query in cypher.vector_indexes(size):
                     await self._index(query)

@@ -195,7 +195,7 @@ async def test_the_same_graph_comes_out_whatever_the_steps(open_store: Opener, w
     everything = graph(workspace, Size())
     await store.apply(
         GraphChanges(
-            deleted_relationships=tuple(r.id for r in everything.relationships),
+            deleted_relationships=tuple(r.ends for r in everything.relationships),
             deleted_chunks=tuple(c.id for c in everything.chunks),
             deleted_entities=tuple(e.id for e in everything.entities),
             deleted_documents=tuple(d.id for d in everything.documents),
@@ -247,7 +247,7 @@ async def test_deleting_an_entity_takes_along_what_hangs_on_it(open_store: Opene
 async def test_deleting_a_relationship_leaves_its_ends(open_store: Opener, workspace: str) -> None:
     store, meeting = await open_store(workspace), Meeting(workspace)
     await store.apply(meeting.changes())
-    await store.apply(GraphChanges(deleted_relationships=(meeting.works.id,)))
+    await store.apply(GraphChanges(deleted_relationships=(meeting.works.ends,)))
     assert await store.counts() == GraphCounts(1, 2, 2, 0, 2, 1)
 
 
@@ -256,7 +256,7 @@ async def test_a_relationship_is_deleted_by_a_store_opened_anew(open_store: Open
     await store.apply(meeting.changes())
     await store.close()
     again = await open_store(workspace)
-    await again.apply(GraphChanges(deleted_relationships=(meeting.works.id,)))
+    await again.apply(GraphChanges(deleted_relationships=(meeting.works.ends,)))
     assert (await again.counts()).relationships == 0
 
 
@@ -267,7 +267,7 @@ async def test_deleting_what_is_not_there_is_no_error(open_store: Opener, worksp
             deleted_documents=(meeting.document.id,),
             deleted_entities=(meeting.ann.id,),
             deleted_chunks=(meeting.first.id,),
-            deleted_relationships=(meeting.works.id,),
+            deleted_relationships=(meeting.works.ends,),
         )
     )
     assert await store.counts() == GraphCounts()
@@ -291,7 +291,7 @@ async def test_a_merge_moves_everything_to_one_entity(open_store: Opener, worksp
             chunks=(first,),
             relationships=(works,),
             deleted_entities=(meeting.ann.id,),
-            deleted_relationships=(meeting.works.id,),
+            deleted_relationships=(meeting.works.ends,),
         )
     )
     assert await store.counts() == GraphCounts(1, 2, 2, 1, 1, 1)
@@ -525,7 +525,7 @@ async def test_after_any_changes_both_stores_hold_the_same(
             GraphChanges(deleted_entities=tuple(gone)),
             GraphChanges(
                 deleted_chunks=tuple(c.id for c in rng.sample(version.chunks, 4)),
-                deleted_relationships=tuple(r.id for r in rng.sample(version.relationships, 20)),
+                deleted_relationships=tuple(r.ends for r in rng.sample(version.relationships, 20)),
             ),
         ):
             await reference.apply(changes)

@@ -116,7 +116,7 @@ async def test_other_peoples_data_is_untouched(store: Neo4jGraphStore, workspace
     assert await store.counts() == GraphCounts(1, 2, 2, 1, 0, 0)
     await store.apply(
         GraphChanges(
-            deleted_relationships=(meeting.works.id, "theirs"),
+            deleted_relationships=(meeting.works.ends, dataclasses.replace(meeting.works.ends, id="theirs")),
             deleted_chunks=(meeting.first.id, meeting.second.id),
             deleted_entities=(meeting.ann.id, meeting.acme.id),
             deleted_documents=(meeting.document.id,),
