@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import orjson
 
@@ -27,6 +27,7 @@ from core_engine.errors import KGError, Stopped, StoreError
 from core_engine.ledger import graph, rows, stores
 from core_engine.ledger.documents import load_chunks
 from core_engine.ledger.ledger import LedgerBase
+from core_engine.ledger.moment import Moment, Moved
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_id
 from core_engine.machine import Used
 from core_engine.pages import Spill, pages
@@ -580,45 +581,6 @@ class Projector:
                 self.result.points = await self._vector_store.count()
         except StoreError as error:
             self.result.errors.append(str(error))
-
-
-class Moment:
-    """One moment of the ledger, for many readings. Use as a context manager.
-
-    Whoever reads holds up the ledger's log, which grows by whatever is written meanwhile. Where nobody else changes
-    anything any more, `quiet`, it is let go of between two readings.
-    """
-
-    def __init__(self, ledger: LedgerBase, *, quiet: bool) -> None:
-        self._ledger = ledger
-        self._holding = contextlib.ExitStack()
-        with contextlib.ExitStack() as opening:
-            self._db = opening.enter_context(ledger.reading())
-            self.clock = stores.clock(self._db)
-            if not quiet:
-                self._holding = opening.pop_all()
-        self._quiet = quiet
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._holding.close()
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that sees the moment. Raises Moved where somebody has changed something after all."""
-        if not self._quiet:
-            yield self._db
-            return
-        with self._ledger.reading() as db:
-            if stores.clock(db) != self.clock:
-                raise Moved
-            yield db
-
-
-class Moved(Exception):
-    """The ledger is not as it was: begin anew. What was written is noted, and is not written again."""
 
 
 def settle(asked: Future[None], error: BaseException | None = None) -> None:
