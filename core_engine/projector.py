@@ -277,13 +277,17 @@ class Projector:
             await self._open()
             self._deriver.begin(self._ledger)
             opened.set_result(None)
+            took = 0.0
             while not self._ending:
                 if not self._behind:
-                    await asyncio.to_thread(self._wake.wait, _EVERY_S)
+                    await asyncio.to_thread(self._wake.wait, max(_EVERY_S, took))
                 self._wake.clear()
                 self._derive_if_asked()
                 if not self._ending:
+                    began = time.monotonic()
                     await self._cycle()
+                    # Half of the time at most: what is said of often would be written anew each time.
+                    took = time.monotonic() - began
             self._look_at_the_clock()
             self._derive_stale()
             while self._behind:
