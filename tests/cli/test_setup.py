@@ -37,7 +37,7 @@ def test_every_setting_is_shown_with_where_it_came_from(kg: Kg) -> None:
     assert shown["rpm"] == {"value": 500.0, "origin": "kg.toml: rpm"}
     assert shown["tpm"] == {"value": 9000.0, "origin": ".env: KG_TPM"}
     assert shown["api_key"] == {"value": "set", "origin": ".env: OPENAI_API_KEY"}
-    assert shown["timeout"] == {"value": 120.0, "origin": "default"}
+    assert shown["retries"] == {"value": 6, "origin": "default"}
 
 
 def test_no_secret_is_shown(kg: Kg) -> None:
