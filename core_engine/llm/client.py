@@ -312,7 +312,7 @@ class Client:
             return BadReply(f"{where}: {text}", kind=code, status=status)
         if status in {400, 422} and "service_tier" in arguments and "service_tier" in f"{about.get('param')} {said}":
             return ServiceRefused(  # not stepped down: it would cost twice as much, and nobody was asked
-                f"{where}: {text}: leave out --service-tier, or choose a model that offers it",
+                f"{where}: {text.rstrip('.')}: leave out --service-tier, or choose a model that offers it",
                 kind="service_tier",
                 status=status,
             )
