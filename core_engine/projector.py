@@ -243,7 +243,8 @@ class Projector:
 
     def _between_writes(self) -> None:
         self._look_at_the_clock()
-        self._derive_if_asked()
+        if self._asked and not self._much_is_stale():
+            self._derive_if_asked()
 
     def _cancel(self) -> None:
         if self._loop and self._following:
@@ -385,6 +386,12 @@ class Projector:
         began = time.monotonic()
         self.result.derived += derive_all(self._ledger, self._deriver, self._look_at_the_clock)
         self.result.derive_s += time.monotonic() - began
+
+    def _much_is_stale(self) -> bool:
+        """More than is derived in one go while a moment of the ledger is held, and its log grows."""
+        most = _PAGES_A_CYCLE * _STALE_PAGE
+        with self._ledger.reading() as db:
+            return graph.count_stale(db, most + 1) > most
 
     def _derive_if_asked(self) -> None:
         """Between two writes: what comes of it is written in the next cycle."""

@@ -494,6 +494,36 @@ def test_it_derives_between_the_writes_of_a_cycle_and_does_not_end_it_first(worl
     assert world.names() == {"Ann", "Bob", "Cem", "Dia"}
 
 
+def test_where_much_is_to_be_derived_the_cycle_is_ended_first(world, monkeypatch):
+    monkeypatch.setattr(projector, "_GRAPH_PAGE", 1)
+    monkeypatch.setattr(projector, "_STALE_PAGE", 1)
+    monkeypatch.setattr(projector, "_PAGES_A_CYCLE", 1)
+    world.write("a", "Ann knows Bob.")
+    world.write("b", "Cem knows Dia.", "Dia knows Eve.", answered=False)
+    writing, go_on, derived_at = threading.Event(), threading.Event(), []
+    written = world.graph.apply
+
+    async def slow(changes: GraphChanges) -> None:
+        writing.set()
+        await asyncio.to_thread(go_on.wait, 20)
+        await written(changes)
+
+    world.graph.apply = slow  # type: ignore[method-assign]  # a store that takes its time
+    following = world.projector()
+    following.start()
+    following._wake.set()  # as if three seconds had gone by
+    assert writing.wait(20)
+    world.answer()
+    derived = following.derive()
+    derived.add_done_callback(lambda _: derived_at.append(len(world.graph.log)))
+    go_on.set()
+    derived.result(20)
+    assert _derived(world) == 3
+    assert derived_at[0] >= 5  # document, two entities, chunk, relationship
+    assert following.finish().errors == []
+    assert world.names() == {"Ann", "Bob", "Cem", "Dia", "Eve"}
+
+
 @pytest.mark.parametrize("hurry", [True, False])
 def test_who_waits_for_deriving_hears_of_it_where_the_projector_ends(world, hurry):
     following = world.projector()
