@@ -31,7 +31,7 @@ from core_engine.ledger.ledger import Ledger, LedgerBase
 from core_engine.ledger.lock import ENDING_S, held
 from core_engine.loggers import OURS
 from core_engine.machine import keep_memory_together, used
-from core_engine.projector import Projection, Projector, settle
+from core_engine.projector import Projection, Projector, ended, settle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class ProjectorApart:
         self._asked = Future()
         self._order("derive")
         if self._over:
-            settle(self._asked, self._ended())
+            settle(self._asked, ended(hurried=self._hurried.is_set()))
         return self._asked
 
     def finish(self, *, hurry: bool = False) -> Projection:
@@ -152,7 +152,7 @@ class ProjectorApart:
         finally:
             desk.close()
             self._over = True
-            settle(self._asked, self._ended())
+            settle(self._asked, ended(hurried=self._hurried.is_set()))
             if self._process:
                 self._process.join(_ENDS_S)
                 self._kill()  # a store's library may not let it end
@@ -202,9 +202,6 @@ class ProjectorApart:
         if not self._let_go:  # there may be hours until the report
             log.warning("%s", error)
         self.result.errors.append(str(error))
-
-    def _ended(self) -> KGError:
-        return Stopped("stopped") if self._hurried.is_set() else StoreError("nothing is projected any more")
 
     def _end(self) -> KGError:
         """How it ended, for a user."""

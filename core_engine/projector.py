@@ -210,7 +210,7 @@ class Projector:
         self._asked = asked
         self._wake.set()
         if self._over:
-            settle(asked, self._ended())
+            settle(asked, ended(hurried=self._hurry.is_set()))
         return asked
 
     def finish(self, *, hurry: bool = False) -> Projection:
@@ -267,10 +267,7 @@ class Projector:
         finally:
             self._over = True
             if self._asked:
-                settle(self._asked, self._ended())
-
-    def _ended(self) -> KGError:
-        return Stopped("stopped") if self._hurry.is_set() else StoreError("nothing is projected any more")
+                settle(self._asked, ended(hurried=self._hurry.is_set()))
 
     async def _follow(self, opened: Future[None]) -> None:
         self._loop, self._following = asyncio.get_running_loop(), asyncio.current_task()
@@ -401,7 +398,7 @@ class Projector:
         try:
             self._derive_together()
         except _OutOfTime:
-            settle(asked, self._ended())
+            settle(asked, ended(hurried=self._hurry.is_set()))
             raise
         except Exception as error:
             settle(asked, error)
@@ -592,6 +589,11 @@ class Projector:
                 self.result.points = await self._vector_store.count()
         except StoreError as error:
             self.result.errors.append(str(error))
+
+
+def ended(*, hurried: bool) -> KGError:
+    """What whoever waits for deriving hears where the projector has ended."""
+    return Stopped("stopped") if hurried else StoreError("nothing is projected any more")
 
 
 def settle(asked: Future[None], error: BaseException | None = None) -> None:

@@ -39,7 +39,6 @@ def test_flex_is_asked_for_and_billed_at_half(kg, server):
     assert asked(server) == {"completions": {None}, "embeddings": {None}}
     assert usual["calls"]["by_tier"] == {"default": usual["calls"]["chat"]}
     before = dollars(server)
-    server.configure(keep_requests=500)
     flex = kg.process("t", "-w", "flex", *FLEX)
     assert "flex" in asked(server)["completions"]
     assert asked(server)["embeddings"] == {None}

@@ -80,12 +80,7 @@ def test_a_store_that_cannot_be_opened_is_refused_as_from_a_thread(kg):
 @LINUX
 def test_when_its_process_dies_the_answers_are_kept_and_the_next_run_writes_them(kg, server):
     server.configure(latency=0.2)
-    run = kg.started("process", "t", "--batch-size", 1, "--max-concurrent", 2, "--json")
-    _wait_until(lambda: server.books(log=False)["chat_calls"] >= 4)
-    os.kill(_projector_of(run.pid), signal.SIGKILL)
-    out, err = run.communicate(timeout=60)
-    assert run.returncode == 5, err
-    report = json.loads(out)
+    report = _run_whose_projector_is_killed(kg, server, at_call=4)
     [error] = report["store_errors"]
     assert "SIGKILL" in error
     assert "kg rebuild" in error
@@ -103,12 +98,7 @@ def test_where_its_process_has_died_names_wait_for_the_next_run(tmp_path, openai
     for scene in itertools.islice(scenes(TUNING), 6):
         scene.write(tmp_path / "t")
     kg = Kg(tmp_path, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="x", KG_EMBEDDER="none", **APART)
-    run = kg.started("process", "t", "--batch-size", 1, "--max-concurrent", 2, "--json")
-    _wait_until(lambda: server.books(log=False)["chat_calls"] >= 2)
-    os.kill(_projector_of(run.pid), signal.SIGKILL)
-    out, err = run.communicate(timeout=60)
-    assert run.returncode == 5, err
-    report = json.loads(out)
+    report = _run_whose_projector_is_killed(kg, server, at_call=2)
     assert "SIGKILL" in report["store_errors"][0]
     assert report["resolve"]["pairs_asked"] == 0
     assert report["status"] == "failed"
@@ -222,6 +212,16 @@ def test_errors_travel_as_what_they_are_or_as_their_words():
     error = StoreError("away")
     assert _portable(error) is error
     assert str(_portable(Unreadable("a.txt", "gone"))).startswith("a.txt")
+
+
+def _run_whose_projector_is_killed(kg: Kg, server: Any, *, at_call: int) -> Any:
+    """Its report."""
+    run = kg.started("process", "t", "--batch-size", 1, "--max-concurrent", 2, "--json")
+    _wait_until(lambda: server.books(log=False)["chat_calls"] >= at_call)
+    os.kill(_projector_of(run.pid), signal.SIGKILL)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 5, err
+    return json.loads(out)
 
 
 def _log(kg: Kg) -> str:

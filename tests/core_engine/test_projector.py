@@ -470,19 +470,7 @@ def test_it_derives_between_the_writes_of_a_cycle_and_does_not_end_it_first(worl
     monkeypatch.setattr(projector, "_GRAPH_PAGE", 1)
     world.write("a", "Ann knows Bob.")
     world.write("b", "Cem knows Dia.", answered=False)
-    writing, go_on = threading.Event(), threading.Event()
-    written = world.graph.apply
-
-    async def slow(changes: GraphChanges) -> None:
-        writing.set()
-        await asyncio.to_thread(go_on.wait, 20)
-        await written(changes)
-
-    world.graph.apply = slow  # type: ignore[method-assign]  # a store that takes its time
-    following = world.projector()
-    following.start()
-    following._wake.set()  # as if three seconds had gone by
-    assert writing.wait(20)
+    following, go_on = _held_up(world)
     world.answer()
     derived = following.derive()
     before = len(world.graph.log)
@@ -500,19 +488,8 @@ def test_where_much_is_to_be_derived_the_cycle_is_ended_first(world, monkeypatch
     monkeypatch.setattr(projector, "_PAGES_A_CYCLE", 1)
     world.write("a", "Ann knows Bob.")
     world.write("b", "Cem knows Dia.", "Dia knows Eve.", answered=False)
-    writing, go_on, derived_at = threading.Event(), threading.Event(), []
-    written = world.graph.apply
-
-    async def slow(changes: GraphChanges) -> None:
-        writing.set()
-        await asyncio.to_thread(go_on.wait, 20)
-        await written(changes)
-
-    world.graph.apply = slow  # type: ignore[method-assign]  # a store that takes its time
-    following = world.projector()
-    following.start()
-    following._wake.set()  # as if three seconds had gone by
-    assert writing.wait(20)
+    derived_at: list[int] = []
+    following, go_on = _held_up(world)
     world.answer()
     derived = following.derive()
     derived.add_done_callback(lambda _: derived_at.append(len(world.graph.log)))
@@ -630,6 +607,24 @@ def test_what_is_written_all_anew_does_not_make_the_ledgers_log_long(world, monk
     world.project()
     assert len(world.graph.held["relationships"]) == 1_200
     assert most < 300_000
+
+
+def _held_up(world: World) -> tuple[Projector, threading.Event]:
+    """A projector in the middle of a cycle, whose store waits at its first write until the event is set."""
+    writing, go_on = threading.Event(), threading.Event()
+    written = world.graph.apply
+
+    async def slow(changes: GraphChanges) -> None:
+        writing.set()
+        await asyncio.to_thread(go_on.wait, 20)
+        await written(changes)
+
+    world.graph.apply = slow  # type: ignore[method-assign]  # a store that takes its time
+    following = world.projector()
+    following.start()
+    following._wake.set()  # as if three seconds had gone by
+    assert writing.wait(20)
+    return following, go_on
 
 
 def _derived(world: World) -> int:
