@@ -87,8 +87,8 @@ class Outcome:
 
 
 def new_run_id(now: float) -> str:
-    """Sorts by time, readable, and unique: 20261121-093000-1a2b3c."""
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + "-" + uuid.uuid4().hex[:6]
+    """Readable, sorts by time, to 1/4096 s (its first three hex digits), and unique: 20261121-093000-1a2b3c."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{int(now % 1 * 4096):03x}{uuid.uuid4().hex[:3]}"
 
 
 def begin(ledger: Ledger, run: str, command: str, settings: dict[str, Any], now: float) -> Recovered:
