@@ -24,7 +24,13 @@ _LONGEST_TAG = 200  # characters of a value
 _MOST_TAGS = 20
 
 
-def _option(default: Any, *env: str, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
+def _option(default: Any, *env: str, choices: tuple[str, ...] = ()) -> Any:
+    """A setting with an option of its own on the command line."""
+    return field(default=default, metadata={"env": env, "choices": choices, "option": True})
+
+
+def _setting(default: Any, *env: str, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
+    """One for the environment and kg.toml alone."""
     return field(default=default, repr=not secret, metadata={"env": env, "secret": secret, "choices": choices})
 
 
@@ -57,15 +63,15 @@ class Settings:
     dimensions: int | None = _option(None)
     base_url: str | None = _option(None, "OPENAI_BASE_URL")
     embedding_base_url: str | None = _option(None)
-    api_key: str | None = _option(None, "OPENAI_API_KEY", secret=True)
-    embedding_api_key: str | None = _option(None, secret=True)
+    api_key: str | None = _setting(None, "OPENAI_API_KEY", secret=True)
+    embedding_api_key: str | None = _setting(None, secret=True)
     temperature: float = _option(0.0)
     reasoning_effort: str = _option("low")
-    seed: int | None = _option(None)
+    seed: int | None = _setting(None)
     service_tier: str = _option("auto", choices=("auto", "default", "flex", "priority"))
-    prompt_cache_key: bool | None = _option(None)
+    prompt_cache_key: bool | None = _setting(None)
     batch_api: bool = _option(False)
-    batch_poll: float = _option(60.0)
+    batch_poll: float = _setting(60.0)
     timeout: float | None = _option(None)
     retries: int = _option(6)
     resolve: str = _option("auto", choices=("auto", "none", "rules", "model"))
@@ -80,17 +86,17 @@ class Settings:
 
     graph_store: str = _option("auto", choices=("auto", "embedded", "neo4j", "none"))
     vector_store: str = _option("auto", choices=("auto", "embedded", "qdrant", "none"))
-    neo4j_uri: str | None = _option(None, "NEO4J_URI")
-    neo4j_username: str = _option("neo4j", "NEO4J_USERNAME")
-    neo4j_password: str | None = _option(None, "NEO4J_PASSWORD", secret=True)
-    neo4j_database: str | None = _option(None, "NEO4J_DATABASE")
+    neo4j_uri: str | None = _setting(None, "NEO4J_URI")
+    neo4j_username: str = _setting("neo4j", "NEO4J_USERNAME")
+    neo4j_password: str | None = _setting(None, "NEO4J_PASSWORD", secret=True)
+    neo4j_database: str | None = _setting(None, "NEO4J_DATABASE")
     neo4j_embeddings: bool = _option(False)
-    qdrant_url: str | None = _option(None, "QDRANT_URL")
-    qdrant_api_key: str | None = _option(None, "QDRANT_API_KEY", secret=True)
+    qdrant_url: str | None = _setting(None, "QDRANT_URL")
+    qdrant_api_key: str | None = _setting(None, "QDRANT_API_KEY", secret=True)
     qdrant_grpc: bool = _option(False)
-    qdrant_grpc_port: int = _option(6334)
+    qdrant_grpc_port: int = _setting(6334)
 
-    projector: str = _option("auto", choices=("auto", "thread", "process"))
+    projector: str = _setting("auto", choices=("auto", "thread", "process"))
     grace: float = _option(60.0)
     wait: float | None = _option(None)
     defer_writes: bool = _option(False)
@@ -102,10 +108,10 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict, metadata={"env": ()})
     budget: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
     quota: Mapping[str, Any] = field(default_factory=dict, metadata={"env": ()})
-    alert_command: str | None = _option(None, secret=True)
-    alert_webhook: str | None = _option(None, secret=True)
-    retention_days: int = _option(90)
-    archive: str | None = _option(None)
+    alert_command: str | None = _setting(None, secret=True)
+    alert_webhook: str | None = _setting(None, secret=True)
+    retention_days: int = _setting(90)
+    archive: str | None = _setting(None)
     prom_textfile: str | None = _option(None)
     pushgateway: str | None = _option(None)
     yes: bool = _option(False)
@@ -113,30 +119,30 @@ class Settings:
     trace_content: str = _option("none", choices=("none", "prompts", "replies", "both"))
     trace_mask: bool = _option(False)
     trace_sample: float = _option(1.0)
-    langsmith_tracing: str = _option("", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
-    langsmith_api_key: str | None = _option(None, "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", secret=True)
-    langsmith_endpoint: str = _option("https://api.smith.langchain.com", "LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT")
-    langsmith_project: str = _option("kg", "LANGSMITH_PROJECT", "LANGCHAIN_PROJECT")
-    langsmith_workspace_id: str = _option("", "LANGSMITH_WORKSPACE_ID")
-    langsmith_hide_inputs: str = _option("", "LANGSMITH_HIDE_INPUTS", "LANGCHAIN_HIDE_INPUTS")
-    langsmith_hide_outputs: str = _option("", "LANGSMITH_HIDE_OUTPUTS", "LANGCHAIN_HIDE_OUTPUTS")
-    langsmith_hide_metadata: str = _option("", "LANGSMITH_HIDE_METADATA", "LANGCHAIN_HIDE_METADATA")
-    langfuse_public_key: str | None = _option(None, "LANGFUSE_PUBLIC_KEY", secret=True)
-    langfuse_secret_key: str | None = _option(None, "LANGFUSE_SECRET_KEY", secret=True)
-    langfuse_host: str = _option("https://cloud.langfuse.com", "LANGFUSE_HOST", "LANGFUSE_BASE_URL")
-    posthog_api_key: str | None = _option(None, "POSTHOG_API_KEY", "POSTHOG_PROJECT_API_KEY", secret=True)
-    posthog_host: str = _option("https://us.i.posthog.com", "POSTHOG_HOST")
-    phoenix_endpoint: str | None = _option(None, "PHOENIX_COLLECTOR_ENDPOINT")
-    phoenix_api_key: str | None = _option(None, "PHOENIX_API_KEY", secret=True)
-    otlp_endpoint: str | None = _option(None, "OTEL_EXPORTER_OTLP_ENDPOINT")
-    otlp_traces_endpoint: str | None = _option(None, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    otlp_headers: str | None = _option(
+    langsmith_tracing: str = _setting("", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+    langsmith_api_key: str | None = _setting(None, "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", secret=True)
+    langsmith_endpoint: str = _setting("https://api.smith.langchain.com", "LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT")
+    langsmith_project: str = _setting("kg", "LANGSMITH_PROJECT", "LANGCHAIN_PROJECT")
+    langsmith_workspace_id: str = _setting("", "LANGSMITH_WORKSPACE_ID")
+    langsmith_hide_inputs: str = _setting("", "LANGSMITH_HIDE_INPUTS", "LANGCHAIN_HIDE_INPUTS")
+    langsmith_hide_outputs: str = _setting("", "LANGSMITH_HIDE_OUTPUTS", "LANGCHAIN_HIDE_OUTPUTS")
+    langsmith_hide_metadata: str = _setting("", "LANGSMITH_HIDE_METADATA", "LANGCHAIN_HIDE_METADATA")
+    langfuse_public_key: str | None = _setting(None, "LANGFUSE_PUBLIC_KEY", secret=True)
+    langfuse_secret_key: str | None = _setting(None, "LANGFUSE_SECRET_KEY", secret=True)
+    langfuse_host: str = _setting("https://cloud.langfuse.com", "LANGFUSE_HOST", "LANGFUSE_BASE_URL")
+    posthog_api_key: str | None = _setting(None, "POSTHOG_API_KEY", "POSTHOG_PROJECT_API_KEY", secret=True)
+    posthog_host: str = _setting("https://us.i.posthog.com", "POSTHOG_HOST")
+    phoenix_endpoint: str | None = _setting(None, "PHOENIX_COLLECTOR_ENDPOINT")
+    phoenix_api_key: str | None = _setting(None, "PHOENIX_API_KEY", secret=True)
+    otlp_endpoint: str | None = _setting(None, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    otlp_traces_endpoint: str | None = _setting(None, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    otlp_headers: str | None = _setting(
         None, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS", secret=True
     )
-    otlp_protocol: str = _option("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-    otel_resource_attributes: str = _option("", "OTEL_RESOURCE_ATTRIBUTES")
-    otel_service_name: str = _option("kg", "OTEL_SERVICE_NAME")
-    otel_sdk_disabled: str = _option("", "OTEL_SDK_DISABLED")
+    otlp_protocol: str = _setting("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    otel_resource_attributes: str = _setting("", "OTEL_RESOURCE_ATTRIBUTES")
+    otel_service_name: str = _setting("kg", "OTEL_SERVICE_NAME")
+    otel_sdk_disabled: str = _setting("", "OTEL_SDK_DISABLED")
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
 
     def __post_init__(self) -> None:
@@ -326,11 +332,10 @@ _URLS = (
 
 def flag(name: str) -> str:
     """The option's name as the user types it, or the environment's where it has no option."""
-    if name in {"alert_command", "alert_webhook", "qdrant_grpc_port"}:
-        return f"KG_{name.upper()}"
-    if name in {"neo4j_uri", "qdrant_url"}:
-        return name.upper()
-    return "--" + name.replace("_", "-")
+    metadata = Settings.__dataclass_fields__[name].metadata
+    if metadata.get("option"):
+        return "--" + name.replace("_", "-")
+    return next(iter(metadata["env"]), f"KG_{name.upper()}")
 
 
 def without_credentials(url: str) -> str:

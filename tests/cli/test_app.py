@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import typer
 
 from cli.app import COMMANDS, printable
+from core_engine.settings import Settings, flag
 from tests.kg import ROOT, Kg
 
 _HEAVY = ["genai_prices", "grpc", "langsmith", "neo4j", "numpy", "openai", "qdrant_client", "qdrant_edge", "tiktoken"]
@@ -166,3 +170,15 @@ def test_no_command_writes_anything_but_its_result_to_stdout(made: Kg) -> None:
 def test_the_help_is_the_same_wherever_it_is_asked_for(kg: Kg, tmp_path: Path) -> None:
     (tmp_path / "kg.toml").write_text("nonsense", encoding="utf-8")
     assert kg("--help").code == 0
+
+
+def test_an_error_names_no_option_that_is_not_there() -> None:
+    there: set[str] = set()
+    for name, (module, _) in COMMANDS.items():
+        group = typer.main.get_group(importlib.import_module(module).app)
+        command = group.commands[name]
+        parts = [command, *getattr(command, "commands", {}).values()]
+        options = [option for part in parts for option in part.params]
+        there |= {spelt for option in options for spelt in (*option.opts, *option.secondary_opts)}
+    named = {flag(setting.name) for setting in fields(Settings)}
+    assert {name for name in named if name.startswith("--")} <= there

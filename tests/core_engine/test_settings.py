@@ -167,9 +167,11 @@ def test_what_is_wrong_in_the_environment_is_told_by_the_name_of_the_variable(en
         ({"base_url": "http://"}, "--base-url"),
         ({"base_url": "http://host:99999/v1"}, "--base-url"),
         ({"base_url": "http://[::1/v1"}, "--base-url"),
+        ({"batch_poll": 0.0}, "KG_BATCH_POLL must be between"),
+        ({"neo4j_uri": "ftp://host"}, "NEO4J_URI"),
     ],
 )
-def test_a_value_that_cannot_be_is_told_by_its_option(flags, said):
+def test_a_value_that_cannot_be_is_told_by_its_option_or_variable(flags, said):
     with pytest.raises(SettingsError) as caught:
         load(flags, {})
     assert said in str(caught.value)
