@@ -19,6 +19,7 @@ from core_engine.ledger import keeping, overview
 from core_engine.ledger.lock import RunLock, is_held
 from core_engine.ledger.looking import looking, quick_check
 from core_engine.settings import Settings
+from core_engine.types import VectorKind
 from core_engine.verify import StoreCheck
 
 app = typer.Typer(add_completion=False)
@@ -82,9 +83,8 @@ async def _check(settings: Settings, db: sqlite3.Connection, *, everything: bool
         if vectors:
             closing.push_async_callback(vectors.close)
             sparse = Bm25Encoder()
-            checking = check_vectors(
-                db, vectors, settings.workspace, sparse, dense=size is not None, everything=everything
-            )
+            dense = VectorKind(settings.embedding_model, size) if size else None
+            checking = check_vectors(db, vectors, settings.workspace, sparse, dense=dense, everything=everything)
             checks.append(await _told(checking))
     return checks
 

@@ -35,7 +35,7 @@ from core_engine.readers.presence import storable
 from core_engine.session import Follower
 from core_engine.settings import Settings
 from core_engine.stopping import Stop
-from core_engine.types import Usage, processing_of
+from core_engine.types import Usage, VectorKind, processing_of
 from metrics.account import Account
 from metrics.alerts import in_words
 from metrics.budget import RunBudget
@@ -542,7 +542,7 @@ def projector_of(
         None if deferred else graph_store_of(settings),
         None if deferred else vector_store_of(settings, dimensions),
         Bm25Encoder(),
-        dense=dimensions is not None,
+        dense=VectorKind(settings.embedding_model, dimensions) if dimensions else None,
         deferred=deferred,
         embeddings_in_graph=settings.neo4j_embeddings
         and settings.graph_store_used == "neo4j"

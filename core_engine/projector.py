@@ -33,7 +33,7 @@ from core_engine.machine import Used
 from core_engine.pages import Spill, pages
 from core_engine.ports import GraphStore, VectorStore
 from core_engine.recognition import meet_graph, meet_vectors
-from core_engine.types import Chunk, GraphChanges, GraphCounts, Point
+from core_engine.types import Chunk, GraphChanges, GraphCounts, Point, VectorKind
 
 log = logging.getLogger("kg.projector")
 
@@ -149,7 +149,7 @@ class Projector:
         vector_store: VectorStore | None,
         sparse: SparseEncoder,
         *,
-        dense: bool,
+        dense: VectorKind | None,
         deferred: bool = False,
         embeddings_in_graph: bool = False,
     ) -> None:
@@ -432,12 +432,12 @@ class Projector:
         self._ledger.write(stores.synced, state.no, upto)
         self.result.graph_state = replace(state, synced=upto, fresh=False)
 
-    def _embeddings(self, db: sqlite3.Connection, chunks: Mapping[bytes, Any]) -> dict[bytes, bytes]:
-        """The vectors of these chunks, where the graph is to have them too."""
+    def _embeddings(self, db: sqlite3.Connection, chunks: Mapping[bytes, Any]) -> dict[bytes, bytes | None]:
+        """The vectors of these chunks (None: not yet), where the graph is to have them too."""
         if not self._embeddings_in_graph:
             return {}
-        sources = rows.vector_sources(db, list(chunks), dense=True)
-        return {key: vector for key, (*_, vector) in sources.items() if vector}
+        sources = rows.vector_sources(db, list(chunks), self._dense)
+        return {key: sources[key][-1] if key in sources else None for key in chunks}
 
     async def _write_page(
         self,
@@ -446,12 +446,12 @@ class Projector:
         kind: int,
         page: Sequence[tuple[bytes, bytes | None]],
         found: Mapping[bytes, Any],
-        embeddings: Mapping[bytes, bytes],
+        embeddings: Mapping[bytes, bytes | None],
     ) -> None:
         written = self.result.graph
         marks: list[tuple[bytes, bytes]] = []
         changed: list[Any] = []
-        vectors: dict[str, bytes] = {}
+        vectors: dict[str, bytes | None] = {}
         new = 0
         for key, before in page:
             row = found.get(key)
@@ -463,7 +463,7 @@ class Projector:
                 changed.append(row)
                 marks.append((key, now))
                 new += before is None
-                if vector:
+                if key in embeddings:
                     vectors[row.id] = vector
         if not changed:
             return
@@ -499,7 +499,7 @@ class Projector:
             with self._changed(moment, state, CHUNK) as changed:
                 for page in changed.pages(_VECTOR_PAGE):
                     with moment.reading() as db:
-                        found = rows.vector_sources(db, [key for key, _ in page], dense=self._dense)
+                        found = rows.vector_sources(db, [key for key, _ in page], self._dense)
                     gone += [key for key, before in page if before is not None and key not in found]
                     await self._write_points(store, state.no, page, found)
             for keys in pages(gone, _VECTOR_PAGE):

@@ -421,7 +421,7 @@ class GraphChanges:
     Upserts go documents, entities, chunks, relationships; deletions (ids) the other way round. A chunk's unit (its
     NEXT_CHUNK and FROM_DOCUMENT links, its mentions and statements) replaces what the store had for that chunk.
     Every id referred to exists in the store or in the same changes. `embeddings`: of some of the chunks, by id, float32
-    in little-endian order, for a store that keeps vectors beside the graph.
+    in little-endian order, for a store that keeps vectors beside the graph; None where a chunk has none (any more).
     """
 
     documents: tuple[DocumentRow, ...] = ()
@@ -432,7 +432,7 @@ class GraphChanges:
     deleted_entities: tuple[str, ...] = ()
     deleted_chunks: tuple[str, ...] = ()
     deleted_relationships: tuple[RelationshipEnds, ...] = ()
-    embeddings: Mapping[str, bytes] = field(default_factory=dict)
+    embeddings: Mapping[str, bytes | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,6 +462,14 @@ class SparseVector:
 
     indices: tuple[int, ...]
     values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorKind:
+    """Which dense vectors a store holds: one model's, of one size. Those of two models are never near each other."""
+
+    model: str
+    dimensions: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from core_engine.ledger import comparing, rows, stores
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_blob, to_id
 from core_engine.pages import pages
 from core_engine.ports import GraphStore, VectorStore
-from core_engine.types import Chunk, Point, StoreMark
+from core_engine.types import Chunk, Point, StoreMark, VectorKind
 
 _SAMPLE = 500  # units of a kind
 _PAGE = 500
@@ -103,7 +103,7 @@ async def check_vectors(
     workspace: str,
     sparse: SparseEncoder,
     *,
-    dense: bool,
+    dense: VectorKind | None,
     everything: bool,
 ) -> StoreCheck:
     """The vector store beside the ledger; closes nothing, changes nothing."""
@@ -116,7 +116,7 @@ async def check_vectors(
     check.held["points"] = await store.count()
     await _compare_ids(db, check, known, CHUNK, store.ids(), "points")
     for keys in _chosen(db, known, CHUNK, everything=everything):
-        sources = rows.vector_sources(db, keys, dense=dense)
+        sources = rows.vector_sources(db, keys, dense)
         expected = {}
         for key, (document, label, seq, turns, vector) in sources.items():
             chunk = Chunk(to_id(key), document, seq, unpack_turns(turns))

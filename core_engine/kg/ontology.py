@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 from core_engine.errors import SettingsError
 from core_engine.identity import digest
 from core_engine.kg.scope import KINDS
+from core_engine.kg.stores.text import RESERVED_LABELS, RESERVED_TYPES
 
 DEFAULT = Path(__file__).parent / "ontologies" / "conversation.toml"
 
 ANY = "Any"
 # The graph uses these itself, as labels of nodes and types of relationships: `MATCH (d:Document)` must find documents.
-RESERVED_ENTITIES = ("Any", "Chunk", "Document", "Entity", "KgNode", "Statement")
-RESERVED_RELATIONSHIPS = ("CO_OCCURS", "FROM_CHUNK", "FROM_DOCUMENT", "NEXT_CHUNK")
+RESERVED_ENTITIES = (*sorted(RESERVED_LABELS), "Any", "Entity")
+RESERVED_RELATIONSHIPS = (*sorted(RESERVED_TYPES), "CO_OCCURS")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _NAME_RULE = "a name begins with a letter and has at most 64 letters, digits and underscores"

@@ -29,6 +29,7 @@ from core_engine.types import (
     RelationshipEnds,
     RelationshipRow,
     StatementRow,
+    VectorKind,
 )
 
 _RARELY = 5  # times
@@ -163,11 +164,13 @@ def relationship_rows(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[byt
 
 
 def _cooccurrence_weight(db: sqlite3.Connection, one: bytes, other: bytes) -> int:
-    # Which of two atoms came first as `a` says nothing about which entity's id is smaller.
+    # Which of two atoms came first as `a` says nothing about which entity's id is smaller. CROSS JOIN: by the whole key,
+    # where SQLite would read everything that is named beside the first, which for a host are all who were ever there.
     row = db.execute(
-        "SELECT count(*) FROM (SELECT p.chunk FROM atom x JOIN cooccurrence p ON p.a = x.no JOIN atom y ON y.no = p.b "
-        "WHERE x.entity = ?1 AND y.entity = ?2 UNION SELECT p.chunk FROM atom x JOIN cooccurrence p ON p.a = x.no "
-        "JOIN atom y ON y.no = p.b WHERE x.entity = ?2 AND y.entity = ?1)",
+        "SELECT count(*) FROM (SELECT p.chunk FROM atom x CROSS JOIN atom y CROSS JOIN cooccurrence p "
+        "ON p.a = x.no AND p.b = y.no WHERE x.entity = ?1 AND y.entity = ?2 UNION "
+        "SELECT p.chunk FROM atom x CROSS JOIN atom y CROSS JOIN cooccurrence p "
+        "ON p.a = x.no AND p.b = y.no WHERE x.entity = ?2 AND y.entity = ?1)",
         (one, other),
     ).fetchone()
     return int(row[0])
@@ -282,23 +285,32 @@ def _statements(db: sqlite3.Connection, chunk: int, chunk_id: str, date: str | N
     return tuple(found)
 
 
-def vector_sources(db: sqlite3.Connection, keys: Sequence[bytes], *, dense: bool) -> dict[bytes, tuple[Any, ...]]:
+def vector_sources(
+    db: sqlite3.Connection, keys: Sequence[bytes], dense: VectorKind | None
+) -> dict[bytes, tuple[Any, ...]]:
     """(document id, document name, place in the document, packed turns, vector or None) of chunks fit to be points.
 
-    With `dense`, only chunks whose embedding is answered; otherwise all, with no vector.
+    With `dense`, only chunks that have such a vector (an answer of the model before stays current until the new one's
+    is there, and belongs to another store); otherwise all, with no vector.
     """
+    with_vector, of = "", "NULL"
+    said: tuple[Any, ...] = ()
+    if dense:
+        with_vector, of = "JOIN question q ON q.no = c.embed JOIN spec s ON s.no = q.spec AND q.state = ? ", "q.answer"
+        with_vector += "AND length(q.answer) = ? AND s.kind = 'embed' AND json_extract(s.description, '$.model') = ? "
+        said = (ANSWERED, 4 * dense.dimensions, dense.model)
+    query = (
+        f"SELECT d.id, d.name, d.record, c.seq, c.turns, {of} FROM chunk c JOIN document d ON d.no = c.document "
+        f"{with_vector}WHERE c.id = ?"
+    )
     found = {}
     for key in keys:
-        row = db.execute(
-            "SELECT d.id, d.name, d.record, c.seq, c.turns, q.answer FROM chunk c JOIN document d ON d.no = c.document "
-            "LEFT JOIN question q ON q.no = c.embed AND q.state = ? WHERE c.id = ?",
-            (ANSWERED, key),
-        ).fetchone()
-        if row is None or (dense and row[5] is None):
+        row = db.execute(query, (*said, key)).fetchone()
+        if row is None:
             continue
         document, name, record, seq, turns, vector = row
         label = f"{name}#{record}" if record else name
-        found[key] = (to_id(document), label, seq, turns, vector if dense else None)
+        found[key] = (to_id(document), label, seq, turns, vector)
     return found
 
 

@@ -20,10 +20,11 @@ from core_engine.ledger import checkpoints, documents, graph, overview, question
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.questions import Wanted
 from core_engine.projector import Projection, Projector
-from core_engine.types import Chunk, ChunkTurn, GraphChanges, GraphCounts, Point, SparseVector, StoreMark
+from core_engine.types import Chunk, ChunkTurn, GraphChanges, GraphCounts, Point, SparseVector, StoreMark, VectorKind
 
 SPEC = keys.Spec("extract", {"model": "m"})
 EMBED = keys.Spec("embed", {"model": "e"})
+OURS = VectorKind("e", 1)
 
 
 @dataclass
@@ -193,14 +194,14 @@ class World:
         self.ledger.write(questions.answer_extractions, None, answers)
         self.ledger.write(questions.answer_embeddings, "call", [(c.embed[0], b"\0\0\x80?") for c in claimed if c.embed])
 
-    def project(self, *, dense: bool = True) -> Projection:
+    def project(self, *, dense: VectorKind | None = OURS) -> Projection:
         """One whole projection."""
         following = self.projector(dense=dense)
         following.start()
         return following.finish()
 
     def projector(self, **how: Any) -> Projector:
-        how = {"dense": True, **how}
+        how = {"dense": OURS, **how}
         return Projector(self.ledger, "w", Words(), self.graph, self.vectors, Sparse(), **how)
 
     def names(self) -> set[str]:
@@ -278,10 +279,24 @@ def test_a_chunk_without_an_embedding_is_a_point_only_where_none_have_one(world)
     world.write("a", "Ann knows Bob.")
     world.write("b", "Carla left.")
     world.ledger.write(lambda db: db.execute("UPDATE chunk SET embed = NULL WHERE no = 2"))
-    assert world.project(dense=True).points == 1
+    assert world.project().points == 1
     world.ledger.write(overview.distrust, "vectors")
-    assert world.project(dense=False).points == 2
+    assert world.project(dense=None).points == 2
     assert all(point.dense is None for point in world.vectors.held.values())
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_vectors_of_the_model_before_are_not_written_into_the_store_of_the_next(world, size):
+    world.write("a", "Ann knows Bob.", "Bob knows Carla.")
+    other = keys.Spec("embed", {"model": "f"})
+    specs = [world.ledger.write(questions.spec_no, spec) for spec in (SPEC, other)]
+    with world.ledger.reading() as db:
+        no, words = db.execute("SELECT no, words FROM chunk ORDER BY seq").fetchone()
+    [claimed] = world.ledger.write(questions.claim, "run", *specs, [Wanted(no, None, keys.key(other.hash, words))])
+    world.ledger.write(questions.answer_embeddings, "call", [(claimed.embed[0], b"\0\0\x80?" * size)])
+    projected = world.project(dense=VectorKind("f", size))
+    assert (projected.errors, projected.points) == ([], 1)
+    assert [point.dense for point in world.vectors.held.values()] == [b"\0\0\x80?" * size]
 
 
 # --- differences -----------------------------------------------------------------------------------------------------

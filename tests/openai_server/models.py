@@ -48,6 +48,7 @@ _BUILT_IN = (
     Model("gpt-4o-mini", _price("0.15 0.075 0.6"), 128_000),
     Model("text-embedding-3-small", _price("0.02 0.02 0"), 8_192, dimensions=1536),
     Model("text-embedding-3-large", _price("0.13 0.13 0"), 8_192, dimensions=3072),
+    Model("text-embedding-ada-002", _price("0.1 0.1 0"), 8_192, dimensions=1536),
 )
 
 _LOCAL_DIMENSIONS = 384

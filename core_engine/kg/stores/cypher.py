@@ -140,6 +140,13 @@ WITH n, row
 CALL db.create.setNodeVectorProperty(n, 'embedding', row.embedding)
 RETURN count(*) AS done"""
 
+# What the model before said stands in an index beside what this one says.
+_NO_EMBEDDINGS: LiteralString = """
+UNWIND $rows AS id
+MATCH (n:KgNode {id: id}) WHERE n.embedding IS NOT NULL
+WITH n, [label IN labels(n) WHERE label STARTS WITH 'KgVector'] AS stale
+REMOVE n:$(stale), n.embedding"""
+
 _DELETE_NODES: LiteralString = "UNWIND $rows AS id MATCH (n:KgNode {id: id}) DETACH DELETE n"
 _DELETE_STATEMENTS_ABOUT: LiteralString = """
 UNWIND $rows AS id MATCH (:KgNode {id: id})<-[:SUBJECT|OBJECT]-(s:KgNode:Statement) DETACH DELETE s"""
@@ -238,7 +245,9 @@ def steps(changes: GraphChanges) -> Iterator[Step]:
     yield Step(_DOCUMENTS, _rows(changes.documents, document_row))
     yield Step(_ENTITIES, _rows(changes.entities, entity_row))
     yield from _chunk_steps(list(_once(changes.chunks)))
-    yield Step(_EMBEDDINGS, [_embedding(*item) for item in sorted(changes.embeddings.items())], all_match=True)
+    embeddings = sorted(changes.embeddings.items())
+    yield Step(_NO_EMBEDDINGS, [chunk for chunk, vector in embeddings if vector is None])
+    yield Step(_EMBEDDINGS, [_embedding(chunk, vector) for chunk, vector in embeddings if vector], all_match=True)
     for kind, rows in _by_type(_once(changes.relationships)):
         yield Step(_merge_relationships(kind), sorted(map(relationship_row, rows), key=_ends), all_match=True)
     for kind, gone in _by_type(changes.deleted_relationships):

@@ -95,7 +95,7 @@ class Neo4jGraphStore:
         async with self._told():
             types = self._types | {row.type for row in changes.relationships}
             steps = [step for step in cypher.steps(changes) if step.rows]
-            for size in sorted({len(vector) // 4 for vector in changes.embeddings.values()} - self._sizes):
+            for size in sorted({len(vector) // 4 for vector in changes.embeddings.values() if vector} - self._sizes):
                 for query in cypher.vector_indexes(size):
                     await self._index(query)
                 self._sizes.add(size)

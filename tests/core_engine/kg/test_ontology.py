@@ -123,6 +123,8 @@ def test_a_store_names_relationships_in_upper_snake_case():
         ("[entities.Person]\n[relationships.r]\nends = ['Person -> Persn']", "Did you mean Person?"),
         ("[entities.A]\n[relationships.r]\nends = ['A -> ']", "is no entity type"),
         ("[entities.A]\n[relationships.next_chunk]\nends = ['A -> A']", "used by the graph itself"),
+        ("[entities.A]\n[relationships.subject]\nends = ['A -> A']", "used by the graph itself"),
+        ("[entities.KgStore]", "used by the graph itself"),
         (
             "[entities.A]\n[relationships.r]\nends=['A->A']\n[relationships.R]\nends=['A->A']",
             "is used by relationships.r",

@@ -10,6 +10,7 @@ import pytest
 
 from core_engine.ledger import documents, graph, questions, rows, stores
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP
+from core_engine.types import VectorKind
 from tests.kg import Kg, write_meetings
 
 
@@ -45,7 +46,7 @@ READING = {
     "entities": lambda db: rows.entity_rows(db, keys(db, ENTITY)),
     "chunks": lambda db: rows.chunk_rows(db, keys(db, CHUNK)),
     "relationships": lambda db: rows.relationship_rows(db, keys(db, RELATIONSHIP)),
-    "points": lambda db: rows.vector_sources(db, keys(db, CHUNK), dense=True),
+    "points": lambda db: rows.vector_sources(db, keys(db, CHUNK), VectorKind("e", 1)),
     "stale": lambda db: graph.stale_chunks(db, 0, 100),
     "ruled": lambda db: graph.ruled_chunks(db, (0, 0), 100),
     "a document's plan": lambda db: documents.planned_chunks(db, 1),
@@ -66,3 +67,10 @@ def test_a_page_is_read_by_an_index(ledger, what):
 def test_what_has_changed_is_read_by_the_index_of_changes(ledger, kind):
     how = steps(ledger, lambda: list(stores.changed_units(ledger, 1, kind, 1, 2)))
     assert any("unit_changed (kind=? AND changed>? AND changed<?)" in step for step in how)
+
+
+def test_the_chunks_that_name_two_are_found_by_both(ledger):
+    how = steps(ledger, lambda: READING["relationships"](ledger))
+    looked_up = [step for step in how if step.startswith("SEARCH p ")]
+    assert looked_up
+    assert all("(a=? AND b=?)" in step for step in looked_up)
