@@ -334,13 +334,13 @@ class Projector:
     async def _with_patience(self, role: str, name: str, sync: Callable[[], Awaitable[None]]) -> None:
         """Try, and again with growing pauses. While the run goes on, a store that is away is left for a later cycle.
 
-        Once the run has ended it is given up after a minute, or at once where we are in a hurry.
+        Once the run has ended it is given up when it has failed for a minute, or at once where we are in a hurry.
         """
         away = self._away[role]
         if not self._ending and time.monotonic() < away.again_at:
             return
-        deadline = time.monotonic() + _GIVE_UP_AFTER_S
         written = self.result.graph if role == "graph" else self.result.vectors
+        pages, deadline = written.calls, 0.0
         while True:
             began = time.monotonic()
             try:
@@ -350,6 +350,8 @@ class Projector:
             except StoreError as error:
                 written.failed += 1
                 pause = away.longer()
+                if not deadline or written.calls > pages:  # until then it was well
+                    pages, deadline = written.calls, time.monotonic() + _GIVE_UP_AFTER_S
                 if self._hurry.is_set() or (self._ending and time.monotonic() + pause > deadline):
                     self._give_up(role, error)
                     return

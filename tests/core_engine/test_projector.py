@@ -393,6 +393,25 @@ def test_a_store_that_comes_back_is_written_without_a_word_in_the_report(world, 
     assert world.names() == {"Ann", "Bob"}
 
 
+def test_patience_is_counted_from_when_a_store_began_to_fail(world, monkeypatch):
+    monkeypatch.setattr(projector, "_GIVE_UP_AFTER_S", 0.3)
+    monkeypatch.setattr(projector, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(projector, "_CHUNK_PAGE", 2)
+    world.write("a", *(f"Person{n} knows Person{n + 1}." for n in range(10)))
+    apply, calls = world.graph.apply, itertools.count(1)
+
+    async def slow(changes: GraphChanges) -> None:
+        await asyncio.sleep(0.1)
+        if next(calls) in {6, 9}:
+            raise StoreError("it was started anew")
+        await apply(changes)
+
+    world.graph.apply = slow  # type: ignore[method-assign]  # this store takes longer than we are patient
+    result = world.project()
+    assert (result.errors, result.graph.failed) == ([], 2)
+    assert len(world.graph.held["chunks"]) == 10
+
+
 def test_a_store_that_is_away_for_most_of_a_run_is_caught_up_and_the_other_follows_meanwhile(world, monkeypatch):
     monkeypatch.setattr(projector, "_EVERY_S", 0.01)
     monkeypatch.setattr(projector, "_FIRST_PAUSE_S", 0.01)
