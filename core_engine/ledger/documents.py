@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import orjson
 
@@ -118,8 +119,8 @@ def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequenc
     Gives the document's number.
     """
     identity = to_blob(document.id)
-    date = "SELECT json_extract(metadata, '$.date') FROM document WHERE id = ?"
-    before = db.execute(date, (identity,)).fetchone()
+    labels = "SELECT json_extract(metadata, '$.date'), name, record FROM document WHERE id = ?"
+    before = db.execute(labels, (identity,)).fetchone()
     db.execute(
         "INSERT INTO document (id, path, record, name, title, metadata, content, cut) VALUES (?,?,?,?,?,?,?,?) "
         "ON CONFLICT (id) DO UPDATE SET path = excluded.path, record = excluded.record, name = excluded.name, "
@@ -138,14 +139,21 @@ def save_document(db: sqlite3.Connection, document: NewDocument, chunks: Sequenc
     no: int = db.execute("SELECT no FROM document WHERE id = ?", (identity,)).fetchone()[0]
     now = tick(db)
     touch(db, DOCUMENT, [identity], now)
-    if before and before != db.execute(date, (identity,)).fetchone():
+    after = db.execute(labels, (identity,)).fetchone()
+    if before and before[0] != after[0]:
         graph.touch_dated(db, no, now)
-    _save_chunks(db, no, chunks, now)
+    _save_chunks(db, no, chunks, now, renamed=before is not None and before[1:] != after[1:])
     return no
 
 
-def _save_chunks(db: sqlite3.Connection, document: int, chunks: Sequence[Chunk], now: int) -> None:
-    before = {row[1]: row for row in db.execute("SELECT no, id, seq, turns FROM chunk WHERE document = ?", (document,))}
+def _save_chunks(db: sqlite3.Connection, document: int, chunks: Sequence[Chunk], now: int, *, renamed: bool) -> None:
+    """`renamed`: each point bears what the document is called."""
+    query = "SELECT no, id, seq, turns, derived IS NOT NULL FROM chunk WHERE document = ? ORDER BY seq"
+    before = {row[1]: row for row in db.execute(query, (document,))}
+    # Each chunk in the graph points to the next one there; one that is new here comes into the graph when it is derived.
+    followed = dict(pairwise(identity for identity, row in before.items() if row[4]))
+    kept = [identity for identity in (to_blob(chunk.id) for chunk in chunks) if identity in before]
+    follows = dict(pairwise(identity for identity in kept if before[identity][4]))
     fresh = []
     for chunk in chunks:
         identity = to_blob(chunk.id)
@@ -168,12 +176,13 @@ def _save_chunks(db: sqlite3.Connection, document: int, chunks: Sequence[Chunk],
                 )
             )
             continue
-        no, _, seq, turns_before = known
+        no, _, seq, turns_before, _ = known
         db.execute(
             "UPDATE chunk SET seq = ?, content = ?, words = ?, turns = ?, context = ?, stale = stale OR ? WHERE no = ?",
             (chunk.seq, keys.content(chunk), keys.words(chunk), turns, context, turns != turns_before, no),
         )
-        if seq != chunk.seq or turns != turns_before:
+        moved = seq != chunk.seq or followed.get(identity) != follows.get(identity)
+        if moved or renamed or turns != turns_before:
             touch(db, CHUNK, [identity], now)
     graph.drop_chunks(db, [row[0] for row in before.values()], now)
     db.executemany(

@@ -172,14 +172,15 @@ class World:
     graph: Graph = field(default_factory=Graph)
     vectors: Vectors = field(default_factory=Vectors)
 
-    def write(self, name: str, *texts: str, answered: bool = True) -> None:
-        """Store a document, each text a chunk; ask and answer what is new of it."""
+    def write(self, name: str, *texts: str, answered: bool = True, shown: str | None = None) -> None:
+        """Store a document, each text a chunk; ask and answer what is new of it. `shown`: what it is called."""
         document = identity.document_id("w", name)
         chunks = [
             Chunk(identity.chunk_id(document, text, 0), document, n, (ChunkTurn(None, text, text, n),))
             for n, text in enumerate(texts)
         ]
-        new = documents.NewDocument(document, f"/{name}", "", name, name, {}, identity.digest(*texts), "{}")
+        shown = shown or name
+        new = documents.NewDocument(document, f"/{name}", "", shown, name, {}, identity.digest(*texts), "{}")
         self.ledger.write(documents.save_document, new, chunks)
         if answered:
             self.answer()
@@ -326,6 +327,32 @@ def test_a_change_writes_what_differs_and_no_more(world):
     assert again.graph.new == {"documents": 1, "entities": 1, "chunks": 1, "relationships": 1}
     assert again.graph.changed == {"entities": 1}  # Bob's weight
     assert again.vectors.new == {"points": 1}
+
+
+@pytest.mark.parametrize("order", ["ACBD", "DABC", "ACD", "ABXCD", "AXCBD", "CXD", "BAX"])
+def test_each_chunk_points_to_the_next_one_after_an_edit_too(world, order):
+    texts = {letter: f"Person{letter} knows Zoe." for letter in "ABCD"}
+    world.write("a", *texts.values())
+    world.project()
+    texts["X"] = "Somebody new knows Zoe."
+    for answered in (False, True):  # before and after what is new is in the graph
+        world.write("a", *(texts[letter] for letter in order), answered=answered)
+        world.project()
+        chunks = world.graph.held["chunks"]
+        row = next(row for row in chunks.values() if row.text == texts[order.strip("X")[0]])
+        said = [row.text]
+        while row.next_id:
+            row = chunks[row.next_id]
+            said.append(row.text)
+        assert said == [texts[letter] for letter in order if answered or letter != "X"]
+
+
+def test_points_bear_the_new_name_of_a_document_that_is_read_from_elsewhere(world):
+    world.write("a", "Ann knows Bob.", "Bob left.", "Bob knows Carla.")
+    world.project()
+    world.write("a", "Ann knows Bob.", "Bob left.", "Bob knows Dora.", shown="meetings/a")
+    world.project()
+    assert {point.payload["document"] for point in world.vectors.held.values()} == {"meetings/a"}
 
 
 def test_each_run_that_writes_is_a_generation_and_one_that_does_not_is_none(world):
