@@ -85,6 +85,12 @@ class VectorStore(Protocol):
     async def flush(self) -> None:
         """When this returns, all writes before it would survive a power loss."""
 
+    async def published(self) -> bool:
+        """Whether this one is read by whoever names the workspace and no model."""
+
+    async def publish(self) -> None:
+        """From now on it is: it holds all."""
+
     async def count(self) -> int:
         """Points of this workspace (the store's own mark isn't one)."""
 

@@ -293,6 +293,7 @@ class Projector:
                 self._derive_stale()
             self._derive_together()
             await self._write()
+            await self._publish()
             await self._take_stock()
             self._whole = True
         except _OutOfTime:
@@ -582,6 +583,21 @@ class Projector:
         await store.begin(generation)
         self._ledger.write(stores.begun, state.no, generation)
         self._begun[role] = True
+
+    async def _publish(self) -> None:
+        """Have the vectors read in the place of another model's, once they are all there."""
+        store = self._vector_store
+        if store is None or "vectors" in self._given_up:
+            return
+        try:
+            if await store.published():
+                return
+            with self._ledger.reading() as db:
+                whole = rows.all_embedded(db, self._dense)
+            if whole:
+                await store.publish()
+        except StoreError as error:
+            self.result.errors.append(str(error))
 
     async def _take_stock(self) -> None:
         try:

@@ -12,8 +12,9 @@ import orjson
 
 from core_engine.chunking.serial import unpack_turns
 from core_engine.identity import relationship_id, statement_id
+from core_engine.keys import NO_WORDS
 from core_engine.ledger import facts
-from core_engine.ledger.values import ANSWERED, CO_OCCURS, split_relationship_key, to_id
+from core_engine.ledger.values import ANSWERED, CO_OCCURS, DEAD, split_relationship_key, to_id
 from core_engine.types import (
     EXACT,
     GRADES,
@@ -312,6 +313,19 @@ def vector_sources(
         label = f"{name}#{record}" if record else name
         found[key] = (to_id(document), label, seq, turns, vector)
     return found
+
+
+def all_embedded(db: sqlite3.Connection, dense: VectorKind | None) -> bool:
+    """Every chunk with words has such a vector, or a dead letter in its place."""
+    if dense is None:
+        return True
+    missing = db.execute(
+        "SELECT 1 FROM chunk c LEFT JOIN question w ON w.no = c.want_embed LEFT JOIN question q ON q.no = c.embed "
+        "LEFT JOIN spec s ON s.no = q.spec WHERE c.words != ? AND w.state IS NOT ? AND (q.answer IS NULL "
+        "OR length(q.answer) != ? OR json_extract(s.description, '$.model') != ?) LIMIT 1",
+        (NO_WORDS, DEAD, 4 * dense.dimensions, dense.model),
+    ).fetchone()
+    return missing is None
 
 
 def put_keys(db: sqlite3.Connection, keys: Sequence[bytes]) -> None:

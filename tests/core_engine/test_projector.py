@@ -124,6 +124,12 @@ class Vectors:
     async def flush(self) -> None:
         self.log.append("flush")
 
+    async def published(self) -> bool:
+        return "publish" in self.log
+
+    async def publish(self) -> None:
+        self.log.append("publish")
+
     async def count(self) -> int:
         return len(self.held)
 
@@ -297,7 +303,24 @@ def test_vectors_of_the_model_before_are_not_written_into_the_store_of_the_next(
     world.ledger.write(questions.answer_embeddings, "call", [(claimed.embed[0], b"\0\0\x80?" * size)])
     projected = world.project(dense=VectorKind("f", size))
     assert (projected.errors, projected.points) == ([], 1)
+    assert "publish" not in world.vectors.log
     assert [point.dense for point in world.vectors.held.values()] == [b"\0\0\x80?" * size]
+
+
+def test_vectors_are_published_once_all_that_can_be_had_are_there(world):
+    world.write("a", "Ann knows Bob.", "Bob left.")
+    other = keys.Spec("embed", {"model": "f"})
+    specs = [world.ledger.write(questions.spec_no, spec) for spec in (SPEC, other)]
+    with world.ledger.reading() as db:
+        chunks = db.execute("SELECT no, words FROM chunk ORDER BY seq").fetchall()
+    wanted = [Wanted(no, None, keys.key(other.hash, words)) for no, words in chunks]
+    one, two = (claimed.embed[0] for claimed in world.ledger.write(questions.claim, "run", *specs, wanted))
+    world.ledger.write(questions.answer_embeddings, "call", [(one, b"\0\0\x80?")])
+    world.project(dense=VectorKind("f", 1))
+    assert "publish" not in world.vectors.log
+    world.ledger.write(questions.bury, two, "content_filter", None)
+    world.project(dense=VectorKind("f", 1))
+    assert world.vectors.log[-1] == "publish"
 
 
 # --- differences -----------------------------------------------------------------------------------------------------
@@ -314,7 +337,7 @@ def test_what_is_as_it_was_is_not_written_again(world):
     world.ledger.write(lambda db: db.execute("UPDATE meta SET value = value + 1000 WHERE key = 'clock'"))
     again = world.project()
     assert (again.graph.total, again.vectors.total) == (0, 0)
-    assert world.graph.log == world.vectors.log == []
+    assert (world.graph.log, world.vectors.log) == ([], ["publish"])
     assert world.graph.began == [1]
 
 

@@ -45,9 +45,8 @@ _GRPC_OPTIONS = {
 class QdrantVectorStore:
     """A VectorStore in the collection `<collection>__<model and dimensions>` of a Qdrant server.
 
-    The alias `<collection>` always names the collection that was last written to its end: a change of the embedding
-    model makes another collection and never mixes vectors, and who searches through the alias sees the old one until
-    the new one is written. Used on the event loop on which it was opened. With a `grpc_port` all of it goes by gRPC to
+    The alias `<collection>` names the collection that was last published: a change of the embedding model makes another
+    collection and never mixes vectors, and who searches through the alias sees the old one until the new one holds all. Used on the event loop on which it was opened. With a `grpc_port` all of it goes by gRPC to
     that port of the URL's host, and nothing by REST.
     """
 
@@ -77,8 +76,6 @@ class QdrantVectorStore:
         self._impatient = PatientCalls(self.name, 0.0, clock, sleep)
         self._mark: StoreMark | None = None
         self._client: AsyncQdrantClient | None = None
-        self._writing = False
-        self._unflushed = False
 
     async def open(self) -> StoreMark:
         async with self._reached() as client:
@@ -94,11 +91,9 @@ class QdrantVectorStore:
             await self._point_alias_here(client, old=None)
         self._mark = StoreMark(mark.epoch, generation)
         await self._write_mark(client, self._mark)
-        self._writing = True
 
     async def upsert(self, points: Sequence[Point]) -> None:
         client, _ = self._opened()
-        self._unflushed = True
         requests = self._requests(points)
 
         async def send() -> None:
@@ -112,7 +107,6 @@ class QdrantVectorStore:
 
     async def delete(self, ids: Sequence[str]) -> None:
         client, _ = self._opened()
-        self._unflushed = True
         for start in range(0, len(ids), 1000):
             batch = models.PointIdsList(points=list(ids[start : start + 1000]))
             await self._patient.make(client.delete, self._collection, batch, wait=True)
@@ -134,7 +128,14 @@ class QdrantVectorStore:
     async def flush(self) -> None:
         # Every write waited until the server had it on disk.
         self._opened()
-        self._unflushed = False
+
+    async def published(self) -> bool:
+        client, _ = self._opened()
+        return await self._aliased(client) == self._collection
+
+    async def publish(self) -> None:
+        client, _ = self._opened()
+        await self._point_alias_here(client, await self._aliased(client))
 
     async def about(self) -> str:
         client, _ = self._opened()
@@ -199,14 +200,7 @@ class QdrantVectorStore:
 
     async def close(self) -> None:
         client, self._client = self._client, None
-        if client is None:
-            return
-        try:
-            if self._writing and not self._unflushed:
-                old = await self._aliased(client)
-                if old != self._collection:
-                    await self._point_alias_here(client, old)
-        finally:
+        if client is not None:
             await client.close()
 
     def _connect(self) -> AsyncQdrantClient:
@@ -317,7 +311,6 @@ class QdrantVectorStore:
         """A new client whose server has answered; closed again where what is done with it at first fails."""
         await self.close()
         self._client = client = self._connect()
-        self._writing = self._unflushed = False
         try:
             await self._impatient.make(client.info)
             yield client
