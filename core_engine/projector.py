@@ -30,7 +30,7 @@ from core_engine.ledger.ledger import LedgerBase
 from core_engine.ledger.moment import Moment, Moved
 from core_engine.ledger.values import CHUNK, DOCUMENT, ENTITY, RELATIONSHIP, to_id
 from core_engine.machine import Used
-from core_engine.pages import Spill, pages
+from core_engine.pages import Spill
 from core_engine.ports import GraphStore, VectorStore
 from core_engine.recognition import meet_graph, meet_vectors
 from core_engine.types import Chunk, GraphChanges, GraphCounts, Point, VectorKind
@@ -241,10 +241,11 @@ class Projector:
         if self._hurry.is_set():
             raise _OutOfTime
 
-    def _between_writes(self) -> None:
+    def _before_a_write(self, moment: Moment) -> None:
+        """Raises Moved where somebody waits for deriving, which takes its time, or nobody writes beside us any more."""
         self._look_at_the_clock()
-        if self._asked and not self._much_is_stale():
-            self._derive_if_asked()
+        if self._asked or (self._ending and not moment.quiet):
+            raise Moved
 
     def _cancel(self) -> None:
         if self._loop and self._following:
@@ -347,7 +348,7 @@ class Projector:
             try:
                 await sync()
             except Moved:
-                continue
+                self._derive_if_asked()
             except StoreError as error:
                 written.failed += 1
                 pause = away.longer()
@@ -387,14 +388,7 @@ class Projector:
         self.result.derived += derive_all(self._ledger, self._deriver, self._look_at_the_clock)
         self.result.derive_s += time.monotonic() - began
 
-    def _much_is_stale(self) -> bool:
-        """More than is derived in one go while a moment of the ledger is held, and its log grows."""
-        most = _PAGES_A_CYCLE * _STALE_PAGE
-        with self._ledger.reading() as db:
-            return graph.count_stale(db, most + 1) > most
-
     def _derive_if_asked(self) -> None:
-        """Between two writes: what comes of it is written in the next cycle."""
         asked, self._asked = self._asked, None
         if asked is None:
             return
@@ -418,20 +412,20 @@ class Projector:
             upto = moment.clock
             if upto <= state.synced:
                 return
-            gone: dict[int, list[bytes]] = {}
-            for kind, read_rows in _READ_ROWS:
-                gone[kind] = []
-                size = _CHUNK_PAGE if kind == CHUNK else _GRAPH_PAGE
-                with self._changed(moment, state, kind) as changed:
-                    for page in changed.pages(size):
-                        with moment.reading() as db:
-                            found = read_rows(db, [key for key, _ in page])
-                            embeddings = self._embeddings(db, found) if kind == CHUNK else {}
-                        gone[kind] += [key for key, before in page if before is not None and key not in found]
-                        await self._write_page(store, state.no, kind, page, found, embeddings)
-            for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
-                for keys in pages(gone[kind], _GRAPH_PAGE):
-                    await self._delete_page(store, state.no, kind, keys)
+            with contextlib.ExitStack() as spilling:
+                gone = {kind: spilling.enter_context(Spill()) for kind, _ in _READ_ROWS}
+                for kind, read_rows in _READ_ROWS:
+                    size = _CHUNK_PAGE if kind == CHUNK else _GRAPH_PAGE
+                    with self._changed(moment, state, kind) as changed:
+                        for page in changed.pages(size):
+                            with moment.reading() as db:
+                                found = read_rows(db, [key for key, _ in page])
+                                embeddings = self._embeddings(db, found) if kind == CHUNK else {}
+                            gone[kind].add((key,) for key, before in page if before is not None and key not in found)
+                            await self._write_page(store, state.no, moment, kind, page, found, embeddings)
+                for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
+                    for keys in gone[kind].pages(_GRAPH_PAGE):
+                        await self._delete_page(store, state.no, moment, kind, [key for (key,) in keys])
         self._ledger.write(stores.synced, state.no, upto)
         self.result.graph_state = replace(state, synced=upto, fresh=False)
 
@@ -446,6 +440,7 @@ class Projector:
         self,
         store: GraphStore,
         number: int,
+        moment: Moment,
         kind: int,
         page: Sequence[tuple[bytes, bytes | None]],
         found: Mapping[bytes, Any],
@@ -470,23 +465,27 @@ class Projector:
                     vectors[row.id] = vector
         if not changed:
             return
-        self._between_writes()
+        self._before_a_write(moment)
         await self._begin("graph")
         await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}, embeddings=vectors))
         written.calls += 1
-        self._ledger.write(stores.mark_written, number, kind, marks, ())
+        self._ledger.write(stores.mark_written, number, kind, marks, moment.clock)
         written.count(written.new, _KINDS[kind], new)
         written.count(written.changed, _KINDS[kind], len(changed) - new)
+        moment.wrote()
 
-    async def _delete_page(self, store: GraphStore, number: int, kind: int, keys: Sequence[bytes]) -> None:
+    async def _delete_page(
+        self, store: GraphStore, number: int, moment: Moment, kind: int, keys: Sequence[bytes]
+    ) -> None:
         written = self.result.graph
-        self._between_writes()
+        self._before_a_write(moment)
         await self._begin("graph")
         ids: Any = tuple(rows.relationship_ends(key) if kind == RELATIONSHIP else to_id(key) for key in keys)
         await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
         written.calls += 1
-        self._ledger.write(stores.mark_written, number, kind, (), keys)
+        self._ledger.write(stores.mark_deleted, number, kind, keys)
         written.count(written.deleted, _KINDS[kind], len(keys))
+        moment.wrote()
 
     # --- the vectors ------------------------------------------------------------------------------------------------
 
@@ -498,15 +497,14 @@ class Projector:
             upto = moment.clock
             if upto <= state.synced:
                 return
-            gone: list[bytes] = []
-            with self._changed(moment, state, CHUNK) as changed:
+            with Spill() as gone, self._changed(moment, state, CHUNK) as changed:
                 for page in changed.pages(_VECTOR_PAGE):
                     with moment.reading() as db:
                         found = rows.vector_sources(db, [key for key, _ in page], self._dense)
-                    gone += [key for key, before in page if before is not None and key not in found]
-                    await self._write_points(store, state.no, page, found)
-            for keys in pages(gone, _VECTOR_PAGE):
-                await self._delete_points(store, state.no, keys)
+                    gone.add((key,) for key, before in page if before is not None and key not in found)
+                    await self._write_points(store, state.no, moment, page, found)
+                for keys in gone.pages(_VECTOR_PAGE):
+                    await self._delete_points(store, state.no, moment, [key for (key,) in keys])
         self._ledger.write(stores.synced, state.no, upto)
         self.result.vector_state = replace(state, synced=upto, fresh=False)
 
@@ -514,6 +512,7 @@ class Projector:
         self,
         store: VectorStore,
         number: int,
+        moment: Moment,
         page: Sequence[tuple[bytes, bytes | None]],
         found: dict[bytes, tuple[Any, ...]],
     ) -> None:
@@ -535,28 +534,30 @@ class Projector:
                 new += before is None
         if not points:
             return
-        self._between_writes()
+        self._before_a_write(moment)
         await self._begin("vectors")
         await store.upsert(points)
         await store.flush()
         written.calls += 1
-        self._ledger.write(stores.mark_written, number, CHUNK, marks, ())
+        self._ledger.write(stores.mark_written, number, CHUNK, marks, moment.clock)
         written.count(written.new, "points", new)
         written.count(written.changed, "points", len(points) - new)
+        moment.wrote()
 
     def _point(self, key: bytes, document: str, label: str, seq: int, turns: bytes, vector: bytes | None) -> Point:
         chunk = Chunk(to_id(key), document, seq, unpack_turns(turns))
         return point(self._workspace, chunk, label, self._sparse, vector)
 
-    async def _delete_points(self, store: VectorStore, number: int, keys: Sequence[bytes]) -> None:
+    async def _delete_points(self, store: VectorStore, number: int, moment: Moment, keys: Sequence[bytes]) -> None:
         written = self.result.vectors
-        self._between_writes()
+        self._before_a_write(moment)
         await self._begin("vectors")
         await store.delete([to_id(key) for key in keys])
         await store.flush()
         written.calls += 1
-        self._ledger.write(stores.mark_written, number, CHUNK, (), keys)
+        self._ledger.write(stores.mark_deleted, number, CHUNK, keys)
         written.count(written.deleted, "points", len(keys))
+        moment.wrote()
 
     # --- both -------------------------------------------------------------------------------------------------------
 

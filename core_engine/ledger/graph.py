@@ -68,12 +68,6 @@ class StaleChunk:
     derived: bytes | None
 
 
-def count_stale(db: sqlite3.Connection, most: int) -> int:
-    """Chunks whose answers nobody has looked at yet; no more than `most` are counted."""
-    row = db.execute("SELECT count(*) FROM (SELECT 1 FROM chunk WHERE stale LIMIT ?)", (most,)).fetchone()
-    return int(row[0])
-
-
 def stale_chunks(db: sqlite3.Connection, after: int, limit: int) -> list[StaleChunk]:
     """Those that a model answered; the rules' are judged all together."""
     rows = db.execute(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Self
 
 from core_engine.ledger import stores
 from core_engine.ledger.ledger import LedgerBase
 
+_LONGEST_S = 60.0
+
 
 class Moment:
     """Use as a context manager. `clock` is the change log's, then.
 
     Whoever reads holds up the ledger's log, which grows by whatever is written meanwhile. Where nobody else changes
-    anything any more, `quiet`, it is let go of between two readings.
+    anything any more, `quiet`, it is let go of between two readings; else after a minute of writing.
     """
 
     def __init__(self, ledger: LedgerBase, *, quiet: bool) -> None:
@@ -26,7 +29,8 @@ class Moment:
             self.clock = stores.clock(self._db)
             if not quiet:
                 self._holding = opening.pop_all()
-        self._quiet = quiet
+        self.quiet = quiet
+        self._until: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +41,7 @@ class Moment:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that sees the moment. Raises Moved where somebody has changed something after all."""
-        if not self._quiet:
+        if not self.quiet:
             yield self._db
             return
         with self._ledger.reading() as db:
@@ -45,6 +49,13 @@ class Moment:
                 raise Moved
             yield db
 
+    def wrote(self) -> None:
+        """Some of it was written, and that is noted. Raises Moved where it was held long enough: the rest is read anew."""
+        now = time.monotonic()
+        self._until = self._until or now + _LONGEST_S
+        if now > self._until and not self.quiet:
+            raise Moved
+
 
 class Moved(Exception):
-    """The ledger is not as it was: begin anew. What was written is noted, and is not written again."""
+    """The ledger is not as it was: begin anew. What was written is noted, and is passed over."""

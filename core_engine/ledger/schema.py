@@ -209,6 +209,11 @@ def m013_service_tiers(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE call ADD COLUMN tier TEXT NOT NULL DEFAULT ''")
 
 
+def m014_written_when(db: sqlite3.Connection) -> None:
+    """By which moment's reading a unit was written, so that one who begins anew passes over what he has written."""
+    db.execute("ALTER TABLE projected ADD COLUMN at INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -223,6 +228,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m011_what_was_told,
     m012_prompts,
     m013_service_tiers,
+    m014_written_when,
 )
 
 _FIRST_TABLES = """

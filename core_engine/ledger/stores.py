@@ -109,7 +109,7 @@ def unit_keys(db: sqlite3.Connection, kind: int) -> Iterator[bytes]:
 def changed_units(
     db: sqlite3.Connection, store: int, kind: int, after: int, upto: int
 ) -> Iterator[tuple[bytes, bytes | None]]:
-    """(key, hash as last written or None) of a kind's units that changed in (after, upto].
+    """(key, hash as last written or None) of a kind's units that changed in (after, upto] and were not written since.
 
     A document's chunks come last to first: each names the one that follows it, which is then already written.
     """
@@ -118,18 +118,23 @@ def changed_units(
     order = "c.document DESC, c.seq DESC" if kind == CHUNK else "+u.key"
     yield from db.execute(
         "SELECT u.key, p.hash FROM unit u LEFT JOIN projected p ON p.store = ? AND p.kind = u.kind AND p.key = u.key "
-        f"{chunks}WHERE u.kind = ? AND u.changed > ? AND u.changed <= ? ORDER BY {order}",
+        f"{chunks}WHERE u.kind = ? AND u.changed > ? AND u.changed <= ? AND (p.at IS NULL OR p.at < u.changed) "
+        f"ORDER BY {order}",
         (store, kind, after, upto),
     )
 
 
 def mark_written(
-    db: sqlite3.Connection, store: int, kind: int, written: Iterable[tuple[bytes, bytes]], deleted: Iterable[bytes]
+    db: sqlite3.Connection, store: int, kind: int, written: Iterable[tuple[bytes, bytes]], at: int
 ) -> None:
+    """Note what was written, with each unit's hash. `at`: the clock of the moment that it was read from."""
     db.executemany(
-        "INSERT OR REPLACE INTO projected (store, kind, key, hash) VALUES (?, ?, ?, ?)",
-        [(store, kind, key, digest) for key, digest in written],
+        "INSERT OR REPLACE INTO projected (store, kind, key, hash, at) VALUES (?, ?, ?, ?, ?)",
+        [(store, kind, key, digest, at) for key, digest in written],
     )
+
+
+def mark_deleted(db: sqlite3.Connection, store: int, kind: int, deleted: Iterable[bytes]) -> None:
     db.executemany(
         "DELETE FROM projected WHERE store = ? AND kind = ? AND key = ?", [(store, kind, key) for key in deleted]
     )

@@ -16,8 +16,9 @@ import pytest
 
 from core_engine import identity, keys, projector
 from core_engine.errors import Stopped, StoreError
-from core_engine.ledger import checkpoints, documents, graph, overview, questions
+from core_engine.ledger import checkpoints, documents, graph, moment, overview, questions
 from core_engine.ledger.ledger import Ledger
+from core_engine.ledger.moment import Moment
 from core_engine.ledger.questions import Wanted
 from core_engine.projector import Projection, Projector
 from core_engine.types import Chunk, ChunkTurn, GraphChanges, GraphCounts, Point, SparseVector, StoreMark, VectorKind
@@ -566,23 +567,26 @@ def test_it_derives_between_the_writes_of_a_cycle_and_does_not_end_it_first(worl
     assert world.names() == {"Ann", "Bob", "Cem", "Dia"}
 
 
-def test_where_much_is_to_be_derived_the_cycle_is_ended_first(world, monkeypatch):
-    monkeypatch.setattr(projector, "_GRAPH_PAGE", 1)
-    monkeypatch.setattr(projector, "_STALE_PAGE", 1)
-    monkeypatch.setattr(projector, "_PAGES_A_CYCLE", 1)
+def test_deriving_holds_up_no_log_in_the_middle_of_a_cycle_either(world, monkeypatch):
+    held_up: list[int] = []
+
+    def together(self: Words, ledger: Ledger) -> int:
+        with contextlib.closing(sqlite3.connect(world.ledger.path)) as db:
+            held_up.append(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+        return 0
+
     world.write("a", "Ann knows Bob.")
-    world.write("b", "Cem knows Dia.", "Dia knows Eve.", answered=False)
-    derived_at: list[int] = []
+    world.write("b", "Cem knows Dia.", answered=False)
     following, go_on = _held_up(world)
     world.answer()
+    monkeypatch.setattr(Words, "together", together)
     derived = following.derive()
-    derived.add_done_callback(lambda _: derived_at.append(len(world.graph.log)))
     go_on.set()
     derived.result(20)
-    assert _derived(world) == 3
-    assert derived_at[0] >= 5  # document, two entities, chunk, relationship
-    assert following.finish().errors == []
-    assert world.names() == {"Ann", "Bob", "Cem", "Dia", "Eve"}
+    assert held_up == [0]
+    result = following.finish()
+    assert (result.errors, result.graph.total) == ([], 10)  # each unit once
+    assert world.names() == {"Ann", "Bob", "Cem", "Dia"}
 
 
 @pytest.mark.parametrize("hurry", [True, False])
@@ -691,6 +695,50 @@ def test_what_is_written_all_anew_does_not_make_the_ledgers_log_long(world, monk
     world.project()
     assert len(world.graph.held["relationships"]) == 1_200
     assert most < 300_000
+
+
+def test_a_store_that_is_caught_up_while_a_run_goes_on_does_not_hold_up_the_log_for_long(world, monkeypatch):
+    moments: list[bool] = []
+
+    class Short(Moment):
+        def __init__(self, ledger: Any, *, quiet: bool) -> None:
+            moments.append(quiet)
+            super().__init__(ledger, quiet=quiet)
+
+    monkeypatch.setattr(projector, "Moment", Short)
+    monkeypatch.setattr(moment, "_LONGEST_S", 0.0)
+    monkeypatch.setattr(projector, "_GRAPH_PAGE", 4)
+    monkeypatch.setattr(projector, "_CHUNK_PAGE", 4)
+    for n in range(10):
+        world.write(f"d{n}", f"Person{n} knows Friend{n}.")
+    following = world.projector()
+    following.start()
+    following._wake.set()  # as if three seconds had gone by
+    _until(lambda: len(world.vectors.held) == 10)
+    assert len(moments) > 5
+    assert not any(moments)
+    result = following.finish()
+    assert (result.errors, result.graph.total, result.vectors.total) == ([], 10 + 20 + 10 + 10, 10)
+    assert len(world.graph.held["relationships"]) == 10
+
+
+def test_what_was_begun_while_the_run_went_on_is_ended_by_readings_that_hold_up_nobody(world, monkeypatch):
+    monkeypatch.setattr(projector, "_GRAPH_PAGE", 1)
+    world.write("a", "Ann knows Bob.")
+    quiet: list[bool] = []
+    sync = Projector._before_a_write
+
+    def noted(self: Projector, held: Moment) -> None:
+        quiet.append(held.quiet)
+        sync(self, held)
+
+    monkeypatch.setattr(Projector, "_before_a_write", noted)
+    following, go_on = _held_up(world)
+    threading.Timer(0.2, go_on.set).start()
+    result = following.finish()
+    assert (result.errors, result.graph.total) == ([], 5)
+    assert quiet[:2] == [False, False]
+    assert all(quiet[2:])
 
 
 def _held_up(world: World) -> tuple[Projector, threading.Event]:
