@@ -356,7 +356,7 @@ def _then_resolve(
     spec = resolve_spec(settings)
     number = office.ledger.write(questions.spec_no, spec)
     asker = _asker(office, settings, "resolve", number, clients)
-    pairs = PairAsker(office.ledger, asker, office.run, number, spec.hash, office.progress)
+    pairs = PairAsker(office.ledger, asker, office.run, number, spec.hash, office.progress, office.stop)
     return ThenResolve(pipeline, projector, pairs, office.progress)
 
 

@@ -19,6 +19,9 @@ from core_engine.ledger.values import (
     to_id,
     touch,
 )
+from core_engine.pages import pages
+
+_PAGE = 2_000
 
 BY_HAND = b""
 """The origin of corrections."""
@@ -121,17 +124,18 @@ def _touch(db: sqlite3.Connection, atoms: Sequence[int], now: int) -> None:
     # Both ends of what a chunk states are mentioned there, so all of it is found by way of the chunks.
     chunks = "SELECT DISTINCT m.chunk AS no FROM temp.moved v CROSS JOIN mention m ON m.atom = v.atom"
     rows = db.execute(f"SELECT c.id FROM ({chunks}) h CROSS JOIN chunk c ON c.no = h.no")
-    touch(db, CHUNK, [row[0] for row in rows.fetchall()], now)
+    touch(db, CHUNK, (row[0] for row in rows), now)
     stated = db.execute(
         f"SELECT DISTINCT s.entity, o.entity, t.predicate FROM ({chunks}) h CROSS JOIN statement t ON t.chunk = h.no "
         "CROSS JOIN atom s ON s.no = t.subject CROSS JOIN atom o ON o.no = t.object "
         "WHERE t.subject IN (SELECT atom FROM temp.moved) OR t.object IN (SELECT atom FROM temp.moved)"
     )
-    related = {relationship_key(*row) for row in stated.fetchall()}
-    touch(db, RELATIONSHIP, related | facts.rivals(db, related), now)
+    for page in pages(stated, _PAGE):  # of a host, more than should be held at once
+        related = {relationship_key(*row) for row in page}
+        touch(db, RELATIONSHIP, related | facts.rivals(db, related), now)
     pairs = db.execute(
         f"SELECT DISTINCT a.entity, b.entity FROM ({chunks}) h CROSS JOIN cooccurrence p ON p.chunk = h.no "
         "CROSS JOIN atom a ON a.no = p.a CROSS JOIN atom b ON b.no = p.b "
         "WHERE p.a IN (SELECT atom FROM temp.moved) OR p.b IN (SELECT atom FROM temp.moved)"
     )
-    touch(db, RELATIONSHIP, {pair_key(*row) for row in pairs.fetchall()}, now)
+    touch(db, RELATIONSHIP, (pair_key(*row) for row in pairs), now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -42,18 +42,27 @@ class Quoted:
     at: int | None
 
 
-def open_pairs(db: sqlite3.Connection, spec: bytes) -> Iterator[OpenPair]:
-    """Candidates without a current answer to this spec's question, that no user has decided about, in order."""
+FIRST: Pair = (b"", b"")
+
+
+def open_pairs(db: sqlite3.Connection, spec: bytes, after: Pair, most: int) -> tuple[list[OpenPair], Pair | None]:
+    """Of `most` candidates after that pair, those without a current answer to this spec's question that no user has
+    decided about, in order; and the last candidate looked at, None at the end.
+    """
     rows = db.execute(
         "SELECT DISTINCT c.a, c.b, x.scope, y.scope, q.key FROM candidate c JOIN atom x ON x.id = c.a "
         "JOIN atom y ON y.id = c.b LEFT JOIN pair p ON p.a = c.a AND p.b = c.b LEFT JOIN question q ON q.no = p.question "
-        "WHERE NOT EXISTS (SELECT 1 FROM apart t WHERE t.a = c.a AND t.b = c.b AND t.origin = x'') ORDER BY c.a, c.b"
-    )
+        "WHERE (c.a, c.b) > (?, ?) AND NOT EXISTS "
+        "(SELECT 1 FROM apart t WHERE t.a = c.a AND t.b = c.b AND t.origin = x'') ORDER BY c.a, c.b LIMIT ?",
+        (*after, most),
+    ).fetchall()
+    found = []
     for a, b, one_scope, other_scope, answered in rows:
         scopes = sorted({bytes.fromhex(scope.replace("-", "")) for scope in (one_scope, other_scope) if scope})
         key = keys.key(spec, keys.pair(a, b, *(_content(db, scope) for scope in scopes)))
         if key != answered:
-            yield OpenPair(a, b, key)
+            found.append(OpenPair(a, b, key))
+    return found, rows[-1][:2] if len(rows) == most else None
 
 
 def _content(db: sqlite3.Connection, document: bytes) -> bytes:
@@ -132,8 +141,7 @@ def names_of(db: sqlite3.Connection, atoms: Iterable[bytes]) -> list[tuple[str, 
     found: dict[tuple[str, str], int] = {}
     for atom in atoms:
         for name, kind, count in db.execute(
-            "SELECT m.name, m.type, count(*) FROM atom a JOIN mention m ON m.atom = a.no WHERE a.id = ? GROUP BY 1, 2",
-            (atom,),
+            "SELECT f.name, f.type, f.chunks FROM atom a JOIN form f ON f.atom = a.no WHERE a.id = ?", (atom,)
         ):
             found[name, kind] = found.get((name, kind), 0) + count
     return [(*key, count) for key, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))]

@@ -184,9 +184,7 @@ def known_atoms(db: sqlite3.Connection, numbers: Iterable[int]) -> list[Known]:
     for no in numbers:
         names: dict[str, int] = defaultdict(int)
         types: dict[str, int] = defaultdict(int)
-        for name, kind, count in db.execute(
-            "SELECT name, type, count(*) FROM mention WHERE atom = ? GROUP BY name, type", (no,)
-        ):
+        for name, kind, count in db.execute("SELECT name, type, chunks FROM form WHERE atom = ?", (no,)):
             names[name] += count
             types[kind] += count
         if names:

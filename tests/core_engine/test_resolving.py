@@ -172,6 +172,19 @@ def test_rules_and_a_model_for_pairs_go_together(kg, server, tmp_path):
     assert report["resolve"]["pairs_asked"] == len(asked(server)) > 0
 
 
+def test_more_pairs_than_a_run_asks_about_are_counted_and_left_to_the_next_ones(kg, server, tmp_path, monkeypatch):
+    write(tmp_path / "t")
+    whole = Kg(tmp_path, **kg.env).process("t", "-w", "whole")["resolve"]
+    monkeypatch.setattr("core_engine.kg.resolver.asking.MOST", 4)
+    monkeypatch.setattr("core_engine.kg.resolver.asking._PAGE", 3)
+    first = kg.process("t")["resolve"]
+    assert first["pairs_asked"] == 4
+    assert first["pairs_left"] >= whole["pairs_asked"] - 4
+    said_of = [first, *(kg.process("t")["resolve"] for _ in range(whole["pairs_asked"] // 4 + 1))]
+    assert said_of[-1]["pairs_asked"] == said_of[-1]["pairs_left"] == 0
+    assert merged(kg) == merged(kg, "whole")
+
+
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 

@@ -16,11 +16,12 @@ from core_engine.kg.resolver.question import RESPONSE_FORMATS, Side, read_verdic
 from core_engine.ledger import calls, pairs, questions
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.pairs import Claimed, OpenPair
-from core_engine.ledger.resolution import pair
+from core_engine.ledger.resolution import Pair, pair
 from core_engine.llm.isolation import halves
 from core_engine.llm.question import Question
 from core_engine.pages import pages as pages_of
 from core_engine.progress import Progress
+from core_engine.stopping import Stop
 
 if TYPE_CHECKING:
     from core_engine.llm.asker import Asker
@@ -29,6 +30,7 @@ log = logging.getLogger("kg.resolve")
 
 AT_ONCE = 20  # pairs a request
 MOST = 5_000  # pairs a run
+_PAGE = 500  # candidates looked at by one reading
 _QUOTES = 2  # of each name
 _ALSO = 4
 
@@ -44,18 +46,21 @@ class Asked:
 class PairAsker:
     """Asks about all open pairs of the ledger."""
 
-    def __init__(self, ledger: Ledger, asker: Asker, run: str, spec: int, spec_hash: bytes, progress: Progress) -> None:
+    def __init__(
+        self, ledger: Ledger, asker: Asker, run: str, spec: int, spec_hash: bytes, progress: Progress, stop: Stop
+    ) -> None:
         self._ledger = ledger
         self._asker = asker
         self._run = run
         self._spec = spec
         self._spec_hash = spec_hash
         self._progress = progress
+        self._stop = stop
         self._system = system_prompt()
 
     async def ask(self) -> Asked:
         """Ask, and store what comes. Raises what ends a run: ServiceRefused, OverBudget, Stopped."""
-        wanted, left = await asyncio.to_thread(self._wanted)
+        wanted, left = await self._wanted()
         claimed = await self._ledger.commit(pairs.claim, self._run, self._spec, wanted)
         try:
             asking = [
@@ -70,12 +75,25 @@ class PairAsker:
             raise min(failures, key=_weight)
         return Asked(len(claimed), left)
 
-    def _wanted(self) -> tuple[list[OpenPair], int]:
+    async def _wanted(self) -> tuple[list[OpenPair], int]:
         """The pairs to ask about now, and how many more there are, of which rules may yet settle some."""
+        wanted: list[OpenPair] = []
+        left = 0
+        after: Pair | None = pairs.FIRST
+        while after is not None:
+            async with self._stop.waiting():
+                some, more, after = await asyncio.to_thread(self._look, after, MOST - len(wanted))
+            wanted += some
+            left += more
+        return wanted, left
+
+    def _look(self, after: Pair, room: int) -> tuple[list[OpenPair], int, Pair | None]:
+        """The same of some candidates after that pair, and the last of them: a long reading holds up the ledger's log."""
         with self._ledger.reading() as db:
-            found = pairs.open_pairs(db, self._spec_hash)
-            wanted = list(islice((one for one in found if _is_open(db, one)), MOST))
-            return wanted, sum(1 for _ in found)
+            found, last = pairs.open_pairs(db, self._spec_hash, after, _PAGE)
+            rest = iter(found)
+            wanted = list(islice((one for one in rest if _is_open(db, one)), room))
+            return wanted, sum(1 for _ in rest), last
 
     async def _about(self, batch: str, part: Sequence[Claimed], purpose: str) -> None:
         """Ask about these, and about the halves of what failed; a pair that fails alone is left apart for good."""
