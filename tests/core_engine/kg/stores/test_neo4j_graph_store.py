@@ -225,6 +225,10 @@ async def test_embeddings_are_indexed_by_their_size_and_found_by_likeness(
     assert [row["id"] for row in ask(nearest, w=workspace)] == [meeting.second.id]
     (labels,) = ask("MATCH (n:KgNode {id: $id}) RETURN labels(n) AS held", id=meeting.first.id)
     assert set(labels["held"]) == {"KgNode", "Chunk", "KgVector2"}
+    # Written anew before the next model has answered, it has none: it would stand beside the next one's.
+    await store.apply(GraphChanges(chunks=(meeting.first,), embeddings={meeting.first.id: None}))
+    (held,) = ask("MATCH (n:KgNode {id: $id}) RETURN labels(n) AS labels, n.embedding AS e", id=meeting.first.id)
+    assert (set(held["labels"]), held["e"]) == ({"KgNode", "Chunk"}, None)
     for name in ("kg_chunk_embedding_2", "kg_chunk_embedding_3", "kg_chunk_text_2", "kg_chunk_text_3"):
         ask(f"DROP INDEX {name}")
 
