@@ -17,6 +17,7 @@ import pickle
 import signal
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import fields
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from core_engine.errors import KGError, Stopped, StoreError
-from core_engine.ledger.ledger import Ledger, LedgerBase
+from core_engine.ledger.ledger import Handed, Ledger, LedgerBase
 from core_engine.ledger.lock import ENDING_S, held
 from core_engine.loggers import OURS
 from core_engine.machine import keep_memory_together, used
@@ -247,15 +248,36 @@ class _Post:
         self._desk = desk
         self._sending = threading.Lock()
         self._asking = threading.Lock()
+        self._open: deque[_Asked] = deque()
 
     def tell(self, *said: Any) -> None:
         with self._sending:
             self._desk.send(said)
 
-    def ask(self, *said: Any) -> Any:
+    def ask(self, *said: Any) -> _Asked:
+        """Questions are answered in the order in which they were asked."""
         with self._asking:
             self.tell(*said)
-            value, error = self._desk.recv()
+            self._open.append(asked := _Asked(self))
+        return asked
+
+    def hear(self, asked: _Asked) -> tuple[Any, Any]:
+        """The answer to it: a value and None, or None and an error."""
+        with self._asking:
+            while asked.answer is None:
+                self._open.popleft().answer = self._desk.recv()
+        return asked.answer
+
+
+class _Asked:
+    """A question whose answer may not be here yet."""
+
+    def __init__(self, post: _Post) -> None:
+        self._post = post
+        self.answer: tuple[Any, Any] | None = None
+
+    def result(self) -> Any:
+        value, error = self._post.hear(self)
         if error is not None:
             raise error
         return value
@@ -269,10 +291,11 @@ class _PostedLedger(LedgerBase):
         self._post = post
         self.result = Projection()
 
-    def write(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As Ledger.write; `work` has to be a function at a module's top level."""
-        changed: T = self._post.ask("write", work, args, kwargs, self.result)
-        return changed
+    def submit(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Handed[T]:
+        """As Ledger.submit; `work` has to be a function at a module's top level."""
+        return self._post.ask("write", work, args, kwargs, self.result)
 
 
 class _PostedLog(logging.handlers.QueueHandler):

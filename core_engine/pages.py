@@ -35,15 +35,14 @@ def sized_pages(items: Iterable[T], weight: Callable[[T], int], most: int, size:
 class Spill:
     """Rows that may be too many to hold: beyond some megabytes they are in a file without a name. Use as a context manager.
 
-    Values are bytes, texts, numbers or None. With `distinct`, of rows with the same first value the first one counts.
+    Values are bytes, texts, numbers or None.
     """
 
-    def __init__(self, columns: int = 1, *, distinct: bool = False) -> None:
+    def __init__(self, columns: int = 1) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # https://sqlite.org/inmemorydb.html#temp_db
         names = [f"c{number}" for number in range(columns)]
-        unique = ", UNIQUE (c0)" if distinct else ""
-        self._db.execute(f"CREATE TABLE row ({', '.join(names)}{unique})")
-        self._insert = f"INSERT OR IGNORE INTO row VALUES ({', '.join('?' * columns)})"
+        self._db.execute(f"CREATE TABLE row ({', '.join(names)})")
+        self._insert = f"INSERT INTO row VALUES ({', '.join('?' * columns)})"
 
     def __enter__(self) -> Self:
         return self

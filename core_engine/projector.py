@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from core_engine.chunking.serial import unpack_turns
 from core_engine.embeddings.points import SparseEncoder, point
 from core_engine.errors import KGError, Stopped, StoreError
 from core_engine.ledger import graph, rows, stores
+from core_engine.ledger.behind import OneBehind
 from core_engine.ledger.documents import load_chunks
 from core_engine.ledger.ledger import LedgerBase
 from core_engine.ledger.moment import Moment, Moved
@@ -172,6 +174,7 @@ class Projector:
         self._behind = False  # more is to be derived than a cycle does
         self._late: threading.Timer | None = None
         self._whole = False
+        self._marking = OneBehind(ledger)
         self._begun = {"graph": False, "vectors": False}
         self._away = {"graph": _Away(), "vectors": _Away()}
         self._given_up: set[str] = set()
@@ -375,12 +378,8 @@ class Projector:
 
     def _derive_stale(self) -> None:
         began = time.monotonic()
-        self._behind = False
-        for number, changed in enumerate(derived_pages(self._ledger, self._deriver, self._look_at_the_clock), 1):
-            self.result.derived += changed
-            if number == _PAGES_A_CYCLE:
-                self._behind = True
-                break
+        changed, self._behind = derive_pages(self._ledger, self._deriver, self._look_at_the_clock, _PAGES_A_CYCLE)
+        self.result.derived += changed
         self.result.derive_s += time.monotonic() - began
 
     def _derive_together(self) -> None:
@@ -408,6 +407,7 @@ class Projector:
         store, state = self._graph_store, self.result.graph_state
         if store is None or state is None:
             return
+        self._marking.wait()
         with Moment(self._ledger, quiet=self._ending) as moment:
             upto = moment.clock
             if upto <= state.synced:
@@ -426,6 +426,7 @@ class Projector:
                 for kind in (RELATIONSHIP, CHUNK, ENTITY, DOCUMENT):
                     for keys in gone[kind].pages(_GRAPH_PAGE):
                         await self._delete_page(store, state.no, moment, kind, [key for (key,) in keys])
+        self._marking.wait()
         self._ledger.write(stores.synced, state.no, upto)
         self.result.graph_state = replace(state, synced=upto, fresh=False)
 
@@ -469,7 +470,7 @@ class Projector:
         await self._begin("graph")
         await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}, embeddings=vectors))
         written.calls += 1
-        self._ledger.write(stores.mark_written, number, kind, marks, moment.clock)
+        self._marking.write(stores.mark_written, number, kind, marks, moment.clock)
         written.count(written.new, _KINDS[kind], new)
         written.count(written.changed, _KINDS[kind], len(changed) - new)
         moment.wrote()
@@ -483,7 +484,7 @@ class Projector:
         ids: Any = tuple(rows.relationship_ends(key) if kind == RELATIONSHIP else to_id(key) for key in keys)
         await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
         written.calls += 1
-        self._ledger.write(stores.mark_deleted, number, kind, keys)
+        self._marking.write(stores.mark_deleted, number, kind, keys)
         written.count(written.deleted, _KINDS[kind], len(keys))
         moment.wrote()
 
@@ -493,6 +494,7 @@ class Projector:
         store, state = self._vector_store, self.result.vector_state
         if store is None or state is None:
             return
+        self._marking.wait()
         with Moment(self._ledger, quiet=self._ending) as moment:
             upto = moment.clock
             if upto <= state.synced:
@@ -505,6 +507,7 @@ class Projector:
                     await self._write_points(store, state.no, moment, page, found)
                 for keys in gone.pages(_VECTOR_PAGE):
                     await self._delete_points(store, state.no, moment, [key for (key,) in keys])
+        self._marking.wait()
         self._ledger.write(stores.synced, state.no, upto)
         self.result.vector_state = replace(state, synced=upto, fresh=False)
 
@@ -539,7 +542,7 @@ class Projector:
         await store.upsert(points)
         await store.flush()
         written.calls += 1
-        self._ledger.write(stores.mark_written, number, CHUNK, marks, moment.clock)
+        self._marking.write(stores.mark_written, number, CHUNK, marks, moment.clock)
         written.count(written.new, "points", new)
         written.count(written.changed, "points", len(points) - new)
         moment.wrote()
@@ -555,7 +558,7 @@ class Projector:
         await store.delete([to_id(key) for key in keys])
         await store.flush()
         written.calls += 1
-        self._ledger.write(stores.mark_deleted, number, CHUNK, keys)
+        self._marking.write(stores.mark_deleted, number, CHUNK, keys)
         written.count(written.deleted, "points", len(keys))
         moment.wrote()
 
@@ -624,26 +627,34 @@ def settle(asked: Future[None], error: BaseException | None = None) -> None:
             asked.set_exception(error)
 
 
-def derived_pages(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None]) -> Iterator[int]:
-    """Derive what models have answered and nobody looked at yet, page by page: the number of chunks that changed."""
+def derive_pages(
+    ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None], most: int | None = None
+) -> tuple[int, bool]:
+    """Derive what models have answered and nobody looked at yet, at most so many pages of it.
+
+    Gives the number of chunks that changed, and whether more may be left.
+    """
     last = 0
-    while True:
-        look_at_the_clock()
-        with ledger.reading() as db:
-            page = graph.stale_chunks(db, last, _STALE_PAGE)
-            chunks = load_chunks(db, [stale.no for stale in page])
-        if not page:
-            return
-        last = page[-1].no
-        derived = [deriver.derive(stale, chunk) for stale in page if (chunk := chunks.get(stale.no))]
-        if derived:
-            yield ledger.write(graph.save_derived, derived)
+    with OneBehind(ledger) as saving:
+        for _ in range(most) if most is not None else itertools.count():
+            look_at_the_clock()
+            with ledger.reading() as db:
+                page = graph.stale_chunks(db, last, _STALE_PAGE)
+                chunks = load_chunks(db, [stale.no for stale in page])
+            if not page:
+                break
+            last = page[-1].no
+            saving.write(
+                graph.save_derived,
+                [deriver.derive(stale, chunk) for stale in page if (chunk := chunks.get(stale.no))],
+            )
+    return saving.changed, bool(page)
 
 
 def derive_all(ledger: LedgerBase, deriver: Deriver, look_at_the_clock: Callable[[], None]) -> int:
     """All that follows from the answers, without a store: mentions, statements, and who is who. Chunks that changed."""
     deriver.begin(ledger)
-    changed = sum(derived_pages(ledger, deriver, look_at_the_clock)) + deriver.together(ledger)
+    changed = derive_pages(ledger, deriver, look_at_the_clock)[0] + deriver.together(ledger)
     deriver.resolve(ledger, look_at_the_clock)
     return changed
 

@@ -17,6 +17,7 @@ from core_engine.kg.rules.kinds import ENTITY, PERSON
 from core_engine.kg.rules.records import Findings
 from core_engine.kg.rules.writing import NOUNS, Writing
 from core_engine.ledger import graph
+from core_engine.ledger.behind import OneBehind
 from core_engine.ledger.documents import document_names, load_chunks
 from core_engine.ledger.ledger import LedgerBase
 from core_engine.types import Chunk
@@ -58,14 +59,15 @@ class RuledWorkspace:
         casing = Casing()
         for answered in self._answers():
             casing.add(answered.scan, words=answered.document not in self._trouble)
-        changed = 0
-        waiting: list[graph.DerivedChunk] = []
-        for part in _parts(self._answers(with_chunks=True)):
-            waiting += self._derive(part, casing)
-            if len(waiting) >= _PAGE:
-                changed += self.ledger.write(graph.save_derived, waiting)
-                waiting = []
-        return changed + self.ledger.write(graph.save_derived, waiting)
+        with OneBehind(self.ledger) as saving:
+            waiting: list[graph.DerivedChunk] = []
+            for part in _parts(self._answers(with_chunks=True)):
+                waiting += self._derive(part, casing)
+                if len(waiting) >= _PAGE:
+                    saving.write(graph.save_derived, waiting)
+                    waiting = []
+            saving.write(graph.save_derived, waiting)
+        return saving.changed
 
     def notes(self) -> list[str]:
         """In which documents names can't be told by rules, and why; after `decide`."""

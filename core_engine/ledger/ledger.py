@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from core_engine.errors import LedgerError
 from core_engine.ledger.checkpoints import LAST_RESORT, Checkpoints
@@ -30,11 +30,19 @@ log = logging.getLogger("kg.ledger")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Gives_co = TypeVar("Gives_co", covariant=True)
 
 _GROUP = 256  # functions committed together at most, so that no one waits long for the disk
 _BUSY_MS = 30_000
 _PATIENCE_S = 120.0  # with another program that has locked the file
 _SMALL = 128 * 1024 * 1024  # bytes that are checked from end to end when the ledger is opened: about half a second
+
+
+class Handed(Protocol[Gives_co]):
+    """A change that was handed in."""
+
+    def result(self) -> Gives_co:
+        """What it gave, once it is committed. Raises what it raised."""
 
 
 class LedgerBase(ABC):
@@ -75,8 +83,14 @@ class LedgerBase(ABC):
             self._readers.append(db)
 
     @abstractmethod
+    def submit(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Handed[T]:
+        """Hand in a change, after those that were handed in before."""
+
     def write(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a change and wait for its commit. Not on the event loop."""
+        return self.submit(work, *args, **kwargs).result()
 
 
 class Ledger(LedgerBase):
@@ -124,10 +138,6 @@ class Ledger(LedgerBase):
     ) -> Future[T]:
         """Hand in a change; the future is done when it is committed. Whatever `work` raises, the future raises."""
         return self._hand_in(self._patient, lambda db: work(db, *args, **kwargs))
-
-    def write(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Make a change and wait for its commit. Not on the event loop: use `commit` there."""
-        return self.submit(work, *args, **kwargs).result()
 
     async def commit(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

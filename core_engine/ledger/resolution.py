@@ -110,6 +110,11 @@ def unfinished(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM unsettled LIMIT 1").fetchone() is not None
 
 
+def unlooked(db: sqlite3.Connection, most: int) -> list[str]:
+    """Keys of blocks that were touched and not looked at since."""
+    return [key for (key,) in db.execute("SELECT key FROM unlooked ORDER BY key LIMIT ?", (most,))]
+
+
 def note_seen(db: sqlite3.Connection, seen: int, mark: str) -> None:
     """Everything up to there is resolved, by these rules."""
     _save(db, {_SEEN: str(seen), _MARK: mark})
@@ -215,8 +220,8 @@ def block(db: sqlite3.Connection, key: str, most: int) -> list[int]:
 # --- keeping ---------------------------------------------------------------------------------------------------------
 
 
-def save_keys(db: sqlite3.Connection, keys: Mapping[int, Sequence[str]]) -> set[str]:
-    """Have these be the keys of these atoms; the keys of all blocks that they are in, or were."""
+def save_keys(db: sqlite3.Connection, keys: Mapping[int, Sequence[str]]) -> None:
+    """Have these be the keys of these atoms; all blocks that they are in, or were, are to be looked at."""
     touched: set[str] = set()
     for no, now in keys.items():
         before = {row[0] for row in db.execute("SELECT key FROM name_key WHERE atom = ?", (no,))}
@@ -224,7 +229,13 @@ def save_keys(db: sqlite3.Connection, keys: Mapping[int, Sequence[str]]) -> set[
         db.executemany("DELETE FROM name_key WHERE key = ? AND atom = ?", [(key, no) for key in before - after])
         db.executemany("INSERT INTO name_key (key, atom) VALUES (?, ?)", [(key, no) for key in after - before])
         touched |= before | after
-    return touched
+    db.executemany("INSERT OR IGNORE INTO unlooked (key) VALUES (?)", [(key,) for key in sorted(touched)])
+
+
+def save_blocks(db: sqlite3.Connection, blocks: Mapping[str, Grounds]) -> None:
+    """As save_grounds(), of blocks that were looked at."""
+    save_grounds(db, [(b"#" + key.encode(), grounds) for key, grounds in blocks.items()])
+    db.executemany("DELETE FROM unlooked WHERE key = ?", [(key,) for key in blocks])
 
 
 def save_grounds(db: sqlite3.Connection, grounds: Sequence[tuple[bytes, Grounds]]) -> None:

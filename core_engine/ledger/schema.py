@@ -214,6 +214,11 @@ def m014_written_when(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE projected ADD COLUMN at INTEGER NOT NULL DEFAULT 0")
 
 
+def m015_blocks_to_look_at(db: sqlite3.Connection) -> None:
+    """Blocks of names in which one is new or gone: who is killed before all are looked at must not forget them."""
+    db.execute("CREATE TABLE unlooked (key TEXT PRIMARY KEY) WITHOUT ROWID")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_first_tables,
     m002_what_a_call_may_take,
@@ -229,6 +234,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     m012_prompts,
     m013_service_tiers,
     m014_written_when,
+    m015_blocks_to_look_at,
 )
 
 _FIRST_TABLES = """

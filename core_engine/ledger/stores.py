@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -124,17 +124,18 @@ def changed_units(
     )
 
 
-def mark_written(
-    db: sqlite3.Connection, store: int, kind: int, written: Iterable[tuple[bytes, bytes]], at: int
-) -> None:
-    """Note what was written, with each unit's hash. `at`: the clock of the moment that it was read from."""
+def mark_written(db: sqlite3.Connection, store: int, kind: int, written: Sequence[tuple[bytes, bytes]], at: int) -> int:
+    """Note what was written, with each unit's hash; how much. `at`: the clock of the moment that it was read from."""
     db.executemany(
         "INSERT OR REPLACE INTO projected (store, kind, key, hash, at) VALUES (?, ?, ?, ?, ?)",
         [(store, kind, key, digest, at) for key, digest in written],
     )
+    return len(written)
 
 
-def mark_deleted(db: sqlite3.Connection, store: int, kind: int, deleted: Iterable[bytes]) -> None:
+def mark_deleted(db: sqlite3.Connection, store: int, kind: int, deleted: Sequence[bytes]) -> int:
+    """Note what was deleted; how much."""
     db.executemany(
         "DELETE FROM projected WHERE store = ? AND kind = ? AND key = ?", [(store, kind, key) for key in deleted]
     )
+    return len(deleted)

@@ -21,9 +21,3 @@ def test_a_spill_gives_back_what_it_was_given_in_order():
         spill.add(iter(rows[1:]))
         assert list(spill.pages(2)) == [rows[:2], rows[2:]]
         assert list(spill.pages(9)) == [rows]
-
-
-def test_a_distinct_spill_keeps_the_first_of_equal_ones():
-    with Spill(2, distinct=True) as spill:
-        spill.add([("b", 1), ("a", 2), ("b", 3)])
-        assert list(spill.pages(9)) == [[("b", 1), ("a", 2)]]

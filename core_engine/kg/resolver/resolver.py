@@ -79,7 +79,7 @@ class Resolver:
 
     def _look(self, ledger: LedgerBase, seen: int) -> None:
         """Nobody else writes meanwhile, so that each page may be read by itself: a long reading holds up the log."""
-        with Spill(2) as documents, Spill() as atoms, Spill(distinct=True) as touched:
+        with Spill(2) as documents, Spill() as atoms:
             with ledger.reading() as db:
                 documents.add(resolution.changed_documents(db, seen))
                 atoms.add((no,) for no in resolution.changed_atoms(db, seen))
@@ -90,13 +90,15 @@ class Resolver:
                 ledger.write(resolution.save_grounds, found)
             for some in atoms.pages(_ATOMS):
                 self._stopping()
-                keys = self._keys(ledger, [no for (no,) in some])
-                touched.add((key,) for key in sorted(ledger.write(resolution.save_keys, keys)))
-            for blocks in touched.pages(_PAGE):
-                self._stopping()
-                with ledger.reading() as db:
-                    grounds = [(b"#" + key.encode(), self._in_block(db, key)) for (key,) in blocks]
-                ledger.write(resolution.save_grounds, grounds)
+                ledger.write(resolution.save_keys, self._keys(ledger, [no for (no,) in some]))
+        while blocks := self._blocks(ledger):
+            ledger.write(resolution.save_blocks, blocks)
+
+    def _blocks(self, ledger: LedgerBase) -> dict[str, Grounds]:
+        """Some of the blocks that are left to look at, with what they give."""
+        self._stopping()
+        with ledger.reading() as db:
+            return {key: self._in_block(db, key) for key in resolution.unlooked(db, _PAGE)}
 
     def _keys(self, ledger: LedgerBase, numbers: Sequence[int]) -> dict[int, list[str]]:
         with ledger.reading() as db:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core_engine.kg.resolver.resolver import Resolver
@@ -54,6 +54,22 @@ def histories(draw: st.DrawFn) -> tuple[list[int], list[tuple[str, int]]]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories())
+@example(
+    # Killed when names of a document that went were taken out of their blocks, and the blocks not yet looked at.
+    (
+        [0, 1],
+        [
+            ("write", 4),
+            ("resolve", 3),
+            ("drop", 4),
+            ("resolve", 2),
+            ("write", 2),
+            ("drop", 2),
+            ("write", 0),
+            ("write", 1),
+        ],
+    )
+)
 def test_any_order_of_documents_and_any_interruption_give_the_same_entities(history):
     chosen, steps = history
     with tempfile.TemporaryDirectory() as folder:
