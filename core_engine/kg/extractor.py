@@ -89,19 +89,18 @@ class ModelExtractor:
 
         For k bad chunks among n at most k(2⌈log₂ n⌉ + 1) further requests: once more for the whole, then by halves.
         """
-        try:
-            failure = await self._try(batch, items, purpose, asked_whole_before=asked_whole_before, more_room=more_room)
-        except OverBudget:
+        failure = await self._try(batch, items, purpose, asked_whole_before=asked_whole_before, more_room=more_room)
+        if failure is None:
+            return
+        if isinstance(failure, OverBudget):
             if len(items) == 1:
-                raise
+                raise failure
             for half in halves(items):
                 await self._resolve(batch, half, purpose, asked_whole_before=asked_whole_before, more_room=more_room)
             return
-        if failure is None:
-            return
 
         async def ask(part: Sequence[BatchItem]) -> ModelError | None:
-            return await self._try(
+            again = await self._try(
                 batch,
                 part,
                 "reask",
@@ -109,6 +108,9 @@ class ModelExtractor:
                 more_room=more_room,
                 patient=isinstance(failure, BadReply),
             )
+            if isinstance(again, OverBudget):
+                raise again
+            return again
 
         for part, error in await isolate(self._asker, items, failure, ask):
             await self._give_up(batch, part, error)
@@ -122,13 +124,16 @@ class ModelExtractor:
         asked_whole_before: bool,
         more_room: int,
         patient: bool = True,
-    ) -> ModelError | None:
-        """Ask once about all the items, and again about those whose answers were no good. The request's own failure."""
+    ) -> ModelError | OverBudget | None:
+        """Ask once about all the items, and again about those whose answers were no good.
+
+        The request's own failure, for which none of them is answered; what comes of asking again is raised.
+        """
         if purpose == "reask":
             self._progress.reasked += 1
         try:
             call, parsed, truncated = await self._ask(batch, items, purpose, more_room, patient=patient)
-        except (PassingFailure, RequestTooLarge, BadReply) as failure:
+        except (PassingFailure, RequestTooLarge, BadReply, OverBudget) as failure:
             return failure
         await self._sort_out(batch, items, call, parsed, truncated, asked_whole_before, more_room)
         return None
