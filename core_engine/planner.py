@@ -35,7 +35,7 @@ from core_engine.readers.content import Fingerprint, fingerprint
 from core_engine.readers.parts import record_of_part, record_of_whole
 from core_engine.readers.presence import Presence, storable
 from core_engine.readers.registry import read
-from core_engine.readers.sources import Source, compiled, discover
+from core_engine.readers.sources import Source, absolute, compiled, discover
 from core_engine.settings import Settings
 from core_engine.types import Batch, BatchItem, Chunk, Problem, Transcript
 
@@ -192,8 +192,9 @@ class Planner:
                 continue
             yield from self._source(found)
         else:
-            self._vanished()
-            self._progress.planned = True
+            if not self._stopping.is_set():
+                self._vanished()
+        self._progress.planned = not self._stopping.is_set()
         if self._remembered:
             self._remembered.result()
         yield from self._flush_all()
@@ -204,7 +205,7 @@ class Planner:
         for document in stored:
             self._progress.documents["seen"] += 1
             yield from self._document(document)
-        self._progress.planned = True
+        self._progress.planned = not self._stopping.is_set()
         yield from self._flush_all()
 
     def _done(self) -> bool:
@@ -380,7 +381,7 @@ class Planner:
             {"size": plan.chunk_size, "clean": plan.clean, "v": [CUT_VERSION, CLEAN_VERSION]}
         ).decode()
         with self._ledger.reading() as db:
-            known = self._known(db, path, name, transcript, content)
+            known = self._known(db, path, name, transcript, content, took)
             old = documents.chunks_of(db, known.no) if known and known.content != content else []
             whole_again = known is not None and known.path == path and known.record != record and not transcript.part
             if whole_again:
@@ -416,18 +417,20 @@ class Planner:
         return documents.StoredDocument(no, identity_, path, record, name, document.title, content)
 
     def _known(
-        self, db: sqlite3.Connection, path: str, name: str, transcript: Transcript, content: bytes
+        self, db: sqlite3.Connection, path: str, name: str, transcript: Transcript, content: bytes, took: _Taken
     ) -> documents.StoredDocument | None:
         """Law 4: known by path; else by equal content whose old path has vanished; else by the id of a moved folder.
 
-        The whole and the first part of it are one document: which of them a file is depends on its size.
+        The whole and the first part of it are one document: which of them a file is depends on its size. (But not where
+        the file has another document of that name.)
         """
         record = storable(transcript.record)
         if found := documents.document_at(db, path, record):
             return found
         if transcript.part <= 1:
             twin = record_of_whole(transcript) if transcript.part else record_of_part(transcript.record, 1)
-            if found := documents.document_at(db, path, storable(twin)):
+            found = documents.document_at(db, path, storable(twin))
+            if found and found.record not in took.records:
                 return found
         for other in documents.documents_with_content(db, content):
             if other.record == record and self._has_vanished(other.path):
@@ -453,16 +456,14 @@ class Planner:
 
     def _vanished(self) -> None:
         """Documents under the PATHS whose file is gone: told, and with --prune taken out (law 4)."""
-        gone = []
+        gone: dict[int, tuple[int, str, str, str]] = {}
         for given in self._plan.paths:
-            root = Path(given)
-            if given == "-" or not root.is_dir() or not any(root.iterdir()):
+            if given == "-" or not _holds_something(Path(given)):
                 continue  # an empty or unmounted folder removes nothing
-            beginning = storable(str(root.resolve())) + os.sep
             with self._ledger.reading() as db:
-                rows = db.execute("SELECT no, path, name, record FROM document ORDER BY no").fetchall()
-            gone += [row for row in rows if row[1].startswith(beginning) and self._has_vanished(row[1])]
-        self._prune(gone)
+                rows = documents.below(db, storable(os.path.join(absolute(given), "")))  # noqa: PTH118  its separator
+            gone |= {row[0]: row for row in rows if self._has_vanished(row[1])}
+        self._prune([gone[no] for no in sorted(gone)])
 
     def _vanished_records(self, path: str, took: _Taken) -> None:
         """Documents of a file that was read to its end, and is without them now."""
@@ -623,11 +624,19 @@ def path_of(source: Source) -> str:
 
 def _in_an_empty_folder(path: str) -> bool:
     """Whether nothing is where the file was: a disk that is not mounted looks so, and takes nothing out (law 4)."""
-    folder = next((parent for parent in Path(path).parents if parent.is_dir()), None)
     try:
+        folder = next((parent for parent in Path(path).parents if parent.is_dir()), None)
         return folder is not None and not any(folder.iterdir())
     except OSError:
         return True
+
+
+def _holds_something(folder: Path) -> bool:
+    """Not where nobody can tell: the reader has said why."""
+    try:
+        return folder.is_dir() and any(folder.iterdir())
+    except OSError:
+        return False
 
 
 def _where(name: str, line: int | None, column: int | None) -> str:

@@ -104,6 +104,13 @@ def documents_of_chunks(db: sqlite3.Connection, numbers: Iterable[int]) -> list[
     return [found[no] for no in sorted(found)]
 
 
+def below(db: sqlite3.Connection, folder: str) -> list[tuple[int, str, str, str]]:
+    """(number, path, name, record) of the documents in a folder, whose path ends with the separator."""
+    end = folder[:-1] + chr(ord(folder[-1]) + 1)
+    query = "SELECT no, path, name, record FROM document WHERE path > ? AND path < ? ORDER BY no"
+    return db.execute(query, (folder, end)).fetchall()
+
+
 def move_document(db: sqlite3.Connection, no: int, path: str, record: str, name: str) -> None:
     """The same document under another path: a renamed file is not new."""
     identity, old_path = db.execute("SELECT id, path FROM document WHERE no = ?", (no,)).fetchone()

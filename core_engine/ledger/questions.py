@@ -216,8 +216,8 @@ def dead_letters(db: sqlite3.Connection, *, with_reply: bool = False) -> list[De
     for stage in ("extract", "embed"):
         rows = db.execute(
             f"SELECT q.no, c.no, '{stage}', q.reason, q.attempts, k.id, {reply} FROM question q "
-            f"JOIN chunk c ON c.want_{stage} = q.no LEFT JOIN call k ON k.no = q.call WHERE q.state = ?",
-            (DEAD,),
+            f"JOIN chunk c ON c.want_{stage} = q.no LEFT JOIN call k ON k.no = q.call WHERE q.state != {ANSWERED} AND q.state = ?",
+            (DEAD,),  # "!=": the index is of what is not answered
         )
         found += [DeadLetter(*row) for row in rows]
     return sorted(found, key=lambda letter: (letter.chunk, letter.stage))

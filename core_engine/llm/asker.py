@@ -357,8 +357,10 @@ class Asker:
             # The next request need not wait until the disk has this one's reply.
             await store(call, reply)
         finally:
-            office.purse.budget.settle(ceiling, spent, most, used, chunks, done, persona=persona)
-            office.purse.settled()
+            try:
+                office.purse.budget.settle(ceiling, spent, most, used, chunks, done, persona=persona)
+            finally:
+                office.purse.settled()
         office.limiter.observe(self._lane, reply.headers, reservation)
         office.progress.last_commit_at = time.time()
         self.answered += 1

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -31,7 +32,11 @@ _HELD = 16 << 20
 """Bytes of a member of a packed tar that are kept while it is read twice: going back means to unpack from the start."""
 _PART = 64 << 20
 """Bytes that are read of an archive in one go: a header that claims to be longer is broken or evil."""
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
+# ValueError: a name that is no text, a number that is none. struct.error: a header that is cut off.
+_BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, ValueError),
+)
 
 
 @dataclass(frozen=True, slots=True)

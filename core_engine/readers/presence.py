@@ -23,11 +23,11 @@ class Presence:
 
     def has(self, path: str) -> bool:
         """False only where the file is surely gone: of an archive that can't be read nobody knows what is in it."""
-        if os.path.lexists(_on_disk(path)):
+        if _may_be(_on_disk(path)):
             return True
         for parent in Path(path).parents:
             there = _on_disk(str(parent))
-            if os.path.lexists(there):
+            if _may_be(there):
                 return is_archive(parent.name) and self._is_in(there, path[len(str(parent)) + 1 :])
         return False
 
@@ -48,8 +48,19 @@ def _files_of(path: Path) -> frozenset[str] | None:
         return None
 
 
+def _may_be(path: str) -> bool:
+    """Also where we may not look: in a folder that is closed to us, on a disk that does not answer."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _on_disk(path: str) -> str:
     """The path as the system knows it: bytes that are no UTF-8 are stored as escapes."""
-    if os.path.lexists(path):
+    if _may_be(path):
         return path
     return re.sub(r"\\udc([89a-f][0-9a-f])", lambda found: chr(0xDC00 + int(found[1], 16)), path)

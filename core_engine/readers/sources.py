@@ -50,7 +50,7 @@ def discover(paths: Sequence[str], exclude: Sequence[str] = ()) -> Iterator[Sour
         if path == "-":
             yield from walk.standard_input()
         elif os.path.lexists(path):
-            yield from walk.argument(_absolute(path))
+            yield from walk.argument(absolute(path))
         elif _MAGIC.search(path):
             yield from walk.glob(path)
         else:
@@ -76,7 +76,7 @@ class _Walk:
     def glob(self, pattern: str) -> Iterator[Source | Unreadable]:
         parts = PurePath(pattern).parts
         fixed = next(i for i, part in enumerate(parts) if _MAGIC.search(part))
-        root = _absolute(str(Path(*parts[:fixed])))
+        root = absolute(str(Path(*parts[:fixed])))
         found = False
         for path in _matching(root, parts[fixed:], ()):
             found = True
@@ -210,7 +210,8 @@ def shown_path(path: Path) -> str:
     return shown
 
 
-def _absolute(path: str) -> Path:
+def absolute(path: str) -> Path:
+    """The path by which what is below it is stored."""
     return Path(os.path.abspath(path))  # noqa: PTH100  # `resolve` would follow links, and names would change with them
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,24 @@ def test_batches_hold_every_chunk_once_in_order(ledger, tmp_path):
 def test_a_stopped_planner_yields_no_more(ledger, tmp_path):
     write_meetings(tmp_path / "t", 3)
     asked = Asked(Spec("extract", {}), ledger.write(questions.spec_no, Spec("extract", {})), None, None)
-    planner = Planner(ledger, RUN, Plan("w", (str(tmp_path / "t"),), batch_size=2), asked, Progress())
+    progress = Progress()
+    planner = Planner(ledger, RUN, Plan("w", (str(tmp_path / "t"),), batch_size=2), asked, progress)
     batches = planner.batches()
     next(batches)
     planner.stop()
     assert len(list(batches)) <= 1
+    assert not progress.planned
+
+
+def test_a_planner_that_is_stopped_in_its_only_file_has_not_planned_all(ledger, tmp_path):
+    [path] = write_meetings(tmp_path / "t", 1, turns=200)
+    asked = Asked(Spec("extract", {}), ledger.write(questions.spec_no, Spec("extract", {})), None, None)
+    progress = Progress()
+    planner = Planner(ledger, RUN, Plan("w", (str(path),), batch_size=2), asked, progress)
+    next(batches := planner.batches())
+    planner.stop()
+    list(batches)
+    assert not progress.planned
 
 
 def test_large_ready_chunks_travel_in_small_batches(ledger, tmp_path):
@@ -133,6 +147,64 @@ def test_a_name_that_is_no_utf_8_is_known_again_and_never_taken_for_vanished(led
     _, progress = planned(ledger, tmp_path / "copy.txt")
     assert progress.documents["renamed"] == 0
     assert progress.documents["new"] == 1
+
+
+def test_a_folder_that_is_closed_to_us_takes_nothing_out_and_the_rest_is_planned(ledger, tmp_path, monkeypatch):
+    write_meetings(tmp_path / "t" / "closed", 2)
+    write_meetings(tmp_path / "t" / "open", 1)
+    planned(ledger, tmp_path / "t")
+    closed = str(tmp_path / "t" / "closed")
+
+    def denied(before):
+        def asked(path, *rest, **how):
+            if os.fspath(path).startswith(closed):
+                raise PermissionError(13, "Permission denied", os.fspath(path))
+            return before(path, *rest, **how)
+
+        return asked
+
+    # Its owner can't take these rights from root, as whom tests may run.
+    for name in ("lstat", "stat", "scandir", "listdir"):
+        monkeypatch.setattr(os, name, denied(getattr(os, name)))
+    write_meetings(tmp_path / "t" / "late", 1)
+    batches, progress = planned(ledger, tmp_path / "t", closed, prune=True)
+    assert (progress.documents["removed"], progress.vanished) == (0, [])
+    assert {item.chunk.seq for batch in batches for item in batch.items}
+    assert progress.planned
+
+
+def test_what_vanished_below_a_link_to_a_folder_is_noticed(ledger, tmp_path):
+    paths = write_meetings(tmp_path / "where" / "they" / "are", 3)
+    (tmp_path / "t").symlink_to(tmp_path / "where" / "they" / "are")
+    planned(ledger, tmp_path / "t")
+    paths[1].unlink()
+    assert len(planned(ledger, tmp_path / "t")[1].vanished) == 1
+    _, progress = planned(ledger, tmp_path / "t", tmp_path / "t", prune=True)
+    assert progress.documents["removed"] == 1
+
+
+def test_a_document_is_not_taken_for_the_first_part_of_another_in_its_file(ledger, tmp_path):
+    said = {name: f"Ann: This is the {name} about {n} boats." for n, name in enumerate(("a part 1", "a part 2", "a"))}
+    rows = [json.dumps({"id": name, "text": text}) for name, text in said.items()]
+    (tmp_path / "t.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    _, progress = planned(ledger, tmp_path / "t.jsonl")
+    assert progress.documents["new"] == 3
+    with ledger.reading() as db:
+        records = {row[0] for row in db.execute("SELECT record FROM document")}
+    assert records == set(said)
+
+
+def test_a_zip_with_a_name_that_is_no_text_is_named_and_the_rest_is_read(ledger, tmp_path):
+    folder = tmp_path / "t"
+    write_meetings(folder, 1)
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("tälk.txt", "Ann: Hello there, Bob.\n")
+    packed = (folder / "a.zip").read_bytes()
+    (folder / "a.zip").write_bytes(packed.replace("tälk".encode(), b"t\xff\xfelk"))
+    batches, progress = planned(ledger, folder)
+    assert batches
+    [trouble] = progress.unreadable
+    assert "a.zip" in trouble.where
 
 
 def test_a_file_that_changes_while_it_is_read_is_said_and_read_again(ledger, tmp_path, monkeypatch):

@@ -52,6 +52,7 @@ READING = {
     "a document's plan": lambda db: documents.planned_chunks(db, 1),
     "a settled document": lambda db: documents.settled_chunks(db, 1, 1, None),
     "what a run left": questions.release,
+    "dead letters": questions.dead_letters,
     "who waits": lambda db: documents.chunks_that_want(db, [1, 2]),
 }
 
