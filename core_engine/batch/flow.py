@@ -18,7 +18,7 @@ from pathlib import Path
 from core_engine.batch.collect import Collector
 from core_engine.batch.compose import Composer, Draft, Stage, job_file
 from core_engine.batch.submit import Submitter, gone
-from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure, ServiceRefused, Stopped
+from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure, RequestTooLarge, ServiceRefused, Stopped
 from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
 from core_engine.ledger import batches, questions
 from core_engine.ledger.batches import SUBMITTED, Job
@@ -223,15 +223,21 @@ class BatchRun:
             except QueueFull as full:
                 await self._queue_full(job, stage, full.limit, str(full))
                 continue
+            except (BadReply, RequestTooLarge) as error:
+                await self._abandon(job, str(error))
+                refused = f"the Batch job was refused: {error}"
+                raise ServiceRefused(refused, kind=error.kind, status=error.status) from error
+            if state is None:
+                await self._abandon(job, "its file was lost before it was sent")
+                continue
             self._said[job.id] = ("", 0)
-            if state is not None:
-                if self._progress.first_request_at is None:
-                    self._progress.first_request_at = time.time()
-                log.info(
-                    "→ Batch job %s: %s requests about %s %s, %s", job.id[:8], f"{job.requests:,}",
-                    f"{job.questions:,}", "chunks" if job.stage == "extract" else "texts", job.model,
-                )  # fmt: skip
-                self._looks = 0
+            if self._progress.first_request_at is None:
+                self._progress.first_request_at = time.time()
+            log.info(
+                "→ Batch job %s: %s requests about %s %s, %s", job.id[:8], f"{job.requests:,}",
+                f"{job.questions:,}", "chunks" if job.stage == "extract" else "texts", job.model,
+            )  # fmt: skip
+            self._looks = 0
         return self._jobs()
 
     def _jobs(self) -> list[Job]:

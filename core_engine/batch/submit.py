@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from core_engine.batch.compose import Stage, job_file
-from core_engine.errors import BadReply, ModelError, PassingFailure, RequestTooLarge, ServiceRefused
+from core_engine.errors import ModelError, PassingFailure, ServiceRefused
 from core_engine.ledger import batches
 from core_engine.ledger.batches import CREATING, PREPARED, Job
 from core_engine.ledger.ledger import Ledger
-from core_engine.llm.batch_api import BatchState, QueueFull
+from core_engine.llm.batch_api import BatchState
 from core_engine.stopping import Stop
 
 log = logging.getLogger("kg.batch")
@@ -47,22 +47,15 @@ class Submitter:
     async def submit(self, job: Job, stage: Stage, *, fresh: bool) -> BatchState | None:
         """The job at the provider; None where it has to be composed anew (its file is lost). `fresh`: never tried.
 
-        Raises QueueFull, ServiceRefused, Stopped.
+        Raises QueueFull, BadReply and RequestTooLarge (the job will never be taken), ServiceRefused, Stopped.
         """
         tried = job.state == CREATING and job.tried_at is not None
-        try:
-            if job.state == PREPARED:
-                prepared = job
-                if not await self._with_patience(lambda again: self._upload(prepared, stage, look=again or not fresh)):
-                    await self.ledger.commit(batches.abandon, job, "its file was lost before it was sent", time.time())
-                    return None
-            ready = self._read_again(job)
-            return await self._with_patience(lambda again: self._create(ready, stage, look=again or tried))
-        except QueueFull:
-            raise
-        except (BadReply, RequestTooLarge) as error:
-            await self.ledger.commit(batches.abandon, job, str(error), time.time())
-            raise ServiceRefused(f"the Batch job was refused: {error}", kind=error.kind, status=error.status) from error
+        if job.state == PREPARED:
+            prepared = job
+            if not await self._with_patience(lambda again: self._upload(prepared, stage, look=again or not fresh)):
+                return None
+        ready = self._read_again(job)
+        return await self._with_patience(lambda again: self._create(ready, stage, look=again or tried))
 
     async def _upload(self, job: Job, stage: Stage, *, look: bool) -> bool:
         """False where neither we nor the provider have the file any more."""

@@ -140,6 +140,8 @@ class Batches:
             raise invalid(f"Invalid value: '{endpoint}'. Supported values are: {', '.join(ENDPOINTS)}.", "endpoint")
         if window != "24h":
             raise invalid(f"Invalid value: '{window}'. Supported values are: '24h'.", "completion_window")
+        if self._provider.faults.strike_kind("create_refused"):
+            raise invalid("This model can't be asked in batches.", "model")
         metadata = _metadata(asked.get("metadata"))
         file = self._files.get(str(asked.get("input_file_id")))
         if file.purpose != "batch":

@@ -46,6 +46,7 @@ BATCH_KINDS = {
     "upload_cut": "an upload is reset, and nothing kept of it",
     "upload_lost": "an upload is kept, and answered with 500",
     "create_lost": "a job is created, and answered with 500",
+    "create_refused": "a job is refused with 400",
     "content_cut": "a download is closed in the middle",
     "batch_expire": "the window of the job ends when half of it is done",
     "batch_fail": "the job fails as a whole",

@@ -202,6 +202,22 @@ def test_a_server_without_a_batch_api_is_named(kg, server):
     assert "leave out --batch-api" in ran.out
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_job_that_is_refused_takes_nothing_from_the_months_cap(kg, server, first):
+    (kg.folder / "kg.toml").write_text("[budget]\nmonth_dollars = 100\n", encoding="utf-8")
+    if not first:  # another run has prepared and reserved it
+        server.configure(faults=[{"kind": "upload_cut"}])
+        batch(kg, "--embedder", "none", "--retries", "0", "--no-wait", code=5)
+    server.configure(faults=[{"kind": "create_refused"}])
+    report = batch(kg, "--embedder", "none", code=5)
+    assert "can't be asked in batches" in report["ended"]
+    [cap] = report["budget"]["caps"]
+    assert cap["spent"] == pytest.approx(float(server.books(log=False)["dollars"]), abs=1e-8)
+    server.configure(faults=[])
+    [cap] = batch(kg, "--embedder", "none")["budget"]["caps"]
+    assert cap["spent"] == pytest.approx(float(server.books(log=False)["dollars"]), abs=1e-8)
+
+
 def test_what_the_provider_refuses_ends_the_run_with_its_words(kg):
     report = batch(kg, "--embedding-model", "no-such-embedding", "--dimensions", "8", code=5)
     assert "no-such-embedding" in report["ended"]
