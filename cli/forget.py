@@ -6,14 +6,16 @@ import asyncio
 import shutil
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import options, scrub, show
+from cli.app import printable
 from cli.keep import files_of
 from cli.logs import to_stderr
 from cli.mend import vector_size_of
@@ -126,11 +128,12 @@ def _forget(
     if found is not None:
         _confirm(settings, found)
         if found.speaking:
-            done.erased = ledger.write(
-                forgetting.erase_speaker, found.said, found.speaking, everywhere=found.everywhere
+            erasing = partial(
+                forgetting.erase_speaker, name=found.said, speaking=found.speaking, everywhere=found.everywhere
             )
         else:
-            done.erased = ledger.write(forgetting.erase_documents, found.documents)
+            erasing = partial(forgetting.erase_documents, named=found.documents)
+        done.erased = ledger.write(_erase, erasing)
     else:
         # Erased already, or on the way when it was stopped: the rest is done (again).
         done.erased.words |= {target, str(_absolute(target))}
@@ -138,15 +141,26 @@ def _forget(
     derive_all(ledger, deriver_of(settings), _unhurried)
     ledger.write(forgetting.erase_names)
     _follow(settings, ledger, done)
-    if pattern := scrub.pattern_of(done.erased.words):
+    with ledger.reading() as db:
+        words = done.erased.words | forgotten.words_left(db)
+    if pattern := scrub.pattern_of(words):
         ledger.write(scrub.scrub_ledger, pattern)
         with ledger.reading() as db:
             done.files, failed = scrub.scrub_files(settings, db, pattern)
         done.failed += failed
+    if not done.failed:
+        ledger.write(forgotten.drop_words)
     with ledger.reading() as db:
         done.left += _out_of_reach(db, found)
     done.erased.words = set()  # they are not to be said once more
     return done
+
+
+def _erase(db: sqlite3.Connection, erasing: Callable[[sqlite3.Connection], Erased]) -> Erased:
+    """Erase it in the ledger, and note how files name it, which come later."""
+    erased = erasing(db)
+    forgotten.note_words(db, erased.words)
+    return erased
 
 
 # --- what is meant ---------------------------------------------------------------------------------------------------
@@ -192,9 +206,8 @@ def _confirm(settings: Settings, target: Target) -> None:
         return
     if not sys.stdin.isatty():
         raise SettingsError(f"{target.in_words}: erasing can't be undone; say --yes")
-    print(
-        f"{target.in_words} of workspace {settings.workspace!r} will be erased. This can't be undone.", file=sys.stderr
-    )
+    asked = f"{target.in_words} of workspace {settings.workspace!r} will be erased. This can't be undone."
+    print(printable(asked), file=sys.stderr)
     if not typer.confirm("Go on?", err=True):
         raise KGError("nothing was erased")
 
@@ -290,6 +303,7 @@ def _out_of_reach(db: sqlite3.Connection, target: Target | None) -> list[str]:
     left.append(
         "other copies of the ledger, logs of the model's provider, the stores' own backups and transaction logs"
     )
+    left += [f"{path}, of runs that were started in another folder" for path in scrub.elsewhere(db)]
     if target and target.documents:
         files = sorted({one.path for one in target.documents if one.path != "-" and Path(one.path).exists()})
         left += [f"the file itself: {file} (later runs skip it)" for file in files]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import html
 import json
 import os
@@ -15,15 +16,21 @@ from pathlib import Path
 import orjson
 
 from core_engine.settings import Settings
+from core_engine.view.page import in_script
+from metrics.render import cell as markdown
 
 REPLACEMENT = "(forgotten)"
 _SHORTEST = 3  # letters: a title of one letter is in half of all words
 _FILES = ("report.json", "report.md", "report.html", "graph.html", "run.log")
+_STRING = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?', re.DOTALL)  # of JSON; with a colon behind it, a field's name
 _NO_WORDS = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)  # of a page
 
 
 def pattern_of(words: Iterable[str]) -> re.Pattern[str] | None:
-    """Finds the words as a whole, in any case, as they are and as JSON and HTML write them. None where none can be looked for."""
+    """Finds the words as a whole, in any case, as they are and as JSON, HTML and Markdown write them.
+
+    None where none can be looked for.
+    """
     forms = set()
     for word in words:
         if len(word) >= _SHORTEST:
@@ -32,6 +39,8 @@ def pattern_of(words: Iterable[str]) -> re.Pattern[str] | None:
             forms |= {json.dumps(form)[1:-1] for form in (word, printable)}
             forms |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in (word, printable)}
             forms |= {_in_html(form) for form in (word, printable)}
+            forms |= {markdown(form) for form in (word, printable)}
+    forms |= {in_script(form) for form in forms}
     if not forms:
         return None
     choices = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
@@ -48,7 +57,7 @@ def scrub_ledger(db: sqlite3.Connection, pattern: re.Pattern[str]) -> int:
     changed = 0
     for table, key, column in (("run", "id", "report"), ("source", "path", "reason"), ("question", "no", "reason")):
         for name, text in db.execute(f"SELECT {key}, {column} FROM {table} WHERE {column} > ''").fetchall():
-            scrubbed = pattern.sub(REPLACEMENT, text)
+            scrubbed = in_strings(text, pattern) if column == "report" else pattern.sub(REPLACEMENT, text)
             if scrubbed != text:
                 db.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (scrubbed, name))
                 changed += 1
@@ -75,7 +84,16 @@ def _files(settings: Settings, db: sqlite3.Connection) -> Iterator[Path]:
         if then.get("output_dir"):
             yield from (Path(then["output_dir"]) / run / name for name in _FILES)
         if then.get("log_file"):
-            yield Path(then["log_file"])
+            log = Path(then["log_file"])
+            yield log
+            yield from log.parent.glob(f"{glob.escape(log.name)}.????-??-??")  # of earlier days
+
+
+def elsewhere(db: sqlite3.Connection) -> list[str]:
+    """Where runs were told to write by paths that lead nowhere from here."""
+    said = [orjson.loads(settings) for (settings,) in db.execute("SELECT settings FROM run")]
+    paths = {path for then in said for name in ("output_dir", "log_file") if (path := then.get(name))}
+    return sorted(path for path in paths if not Path(path).is_absolute() and not Path(path).exists())
 
 
 def _scrub(path: Path, pattern: re.Pattern[str]) -> bool:
@@ -87,7 +105,12 @@ def _scrub(path: Path, pattern: re.Pattern[str]) -> bool:
             path.unlink()
             return True
         return False
-    scrubbed = _in_words(text, pattern) if path.suffix == ".html" else pattern.sub(REPLACEMENT, text)
+    if path.suffix == ".html":
+        scrubbed = _in_words(text, pattern)
+    elif path.suffix == ".md":
+        scrubbed = pattern.sub(REPLACEMENT, text)
+    else:
+        scrubbed = in_strings(text, pattern)
     if scrubbed == text:
         return False
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
@@ -100,6 +123,11 @@ def _scrub(path: Path, pattern: re.Pattern[str]) -> bool:
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
     return True
+
+
+def in_strings(text: str, pattern: re.Pattern[str]) -> str:
+    """JSON, or lines of it, with the words replaced in its texts: a document may be called as a field is, or by a number."""
+    return _STRING.sub(lambda held: held[0] if held[2] else pattern.sub(REPLACEMENT, held[1]), text)
 
 
 def _in_words(page: str, pattern: re.Pattern[str]) -> str:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import orjson
 
@@ -134,10 +135,18 @@ def _words_of(db: sqlite3.Connection, one: Named) -> set[str]:
     named = {
         word
         for path, record, name in rows
-        for word in (path, name, record, f"{name}#{record}")
+        for word in (path, *_as_given(path), name, record, f"{name}#{record}")
         if word not in {"", "-"}
     }
-    return named | {one.id, one.title} - {""}
+    # What is called after its file goes by the file's name: "status" alone is a word of every report.
+    title = "" if one.title in {Path(name).stem for _, _, name in rows} else one.title
+    return named | {one.id, title} - {""}
+
+
+def _as_given(path: str) -> list[str]:
+    """The path as a command may have named it, from some folder on the way."""
+    parts = Path(path).parts
+    return [str(Path(*parts[at:])) for at in range(1, len(parts))]
 
 
 def _questions_about(

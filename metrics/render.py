@@ -202,10 +202,10 @@ def markdown(report: Report) -> str:
     for name, value in report.items():
         if isinstance(value, Mapping) and value:
             lines += ["", f"## {name}", "", "| | |", "|---|---|"]
-            lines += [f"| {_cell(key)} | {_cell(_flat(item))} |" for key, item in value.items()]
+            lines += [f"| {cell(key)} | {cell(_flat(item))} |" for key, item in value.items()]
         elif isinstance(value, list) and value:
             lines += ["", f"## {name}", ""]
-            lines += [f"- {_cell(_flat(item))}" for item in value]
+            lines += [f"- {cell(_flat(item))}" for item in value]
     return "\n".join(lines) + "\n"
 
 
@@ -222,7 +222,7 @@ def _printable(line: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
 
 
-def _cell(text: Any) -> str:
+def cell(text: Any) -> str:
     """Text as a Markdown cell: names of files and replies must not become tables, links or HTML."""
     said = "".join(c if c.isprintable() else " " for c in str(text))
     for sign in "\\`*_[]<>|#":

@@ -18,7 +18,15 @@ from pathlib import Path
 from core_engine.batch.collect import Collector
 from core_engine.batch.compose import Composer, Draft, Stage, job_file
 from core_engine.batch.submit import Submitter, gone
-from core_engine.errors import BadReply, ModelError, OverBudget, PassingFailure, RequestTooLarge, ServiceRefused, Stopped
+from core_engine.errors import (
+    BadReply,
+    ModelError,
+    OverBudget,
+    PassingFailure,
+    RequestTooLarge,
+    ServiceRefused,
+    Stopped,
+)
 from core_engine.kg.prompt import RESPONSE_FORMATS, ExtractionPrompt
 from core_engine.ledger import batches, questions
 from core_engine.ledger.batches import SUBMITTED, Job

@@ -7,7 +7,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import orjson
+
 from core_engine.identity import digest
+
+_WORDS = "words to be forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,23 @@ def content_key(content: bytes) -> bytes:
 
 def speaker_key(norm: str, document: str = "") -> bytes:
     return digest("forgotten speaker", norm, document)
+
+
+def note_words(db: sqlite3.Connection, words: Iterable[str]) -> None:
+    """Keep how reports and logs name what is being erased, until it is gone from there too: who is stopped in between
+    goes on with these.
+    """
+    held = orjson.dumps(sorted(words_left(db) | set(words))).decode()
+    db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_WORDS, held))
+
+
+def words_left(db: sqlite3.Connection) -> set[str]:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (_WORDS,)).fetchone()
+    return set(orjson.loads(row[0])) if row else set()
+
+
+def drop_words(db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM meta WHERE key = ?", (_WORDS,))
 
 
 def load(db: sqlite3.Connection) -> Forgotten:

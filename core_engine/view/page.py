@@ -134,7 +134,12 @@ def _in_html(data: dict[str, Any]) -> str:
         text = orjson.dumps(data).decode()
     except (orjson.JSONEncodeError, UnicodeEncodeError):
         text = orjson.dumps(_paired(data)).decode()
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return in_script(text)
+
+
+def in_script(json: str) -> str:
+    """JSON as it stands in a page."""
+    return json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _paired(value: Any) -> Any:

@@ -351,3 +351,65 @@ def test_no_byte_is_left_of_what_was_found_asked_and_corrected_about_a_name(
     assert kg("verify", "--all").code == 0
     report = kg.process("meetings", "other.txt")
     assert report["resolve"]["pairs_asked"] == 0
+
+
+# --- logs and reports ------------------------------------------------------------------------------------------------
+
+
+def _keys(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [*value, *(key for held in value.values() for key in _keys(held))]
+    return [key for held in value for key in _keys(held)] if isinstance(value, list) else []
+
+
+@pytest.mark.parametrize("name", ["120.txt", "status.txt", "notes.txt"])
+def test_a_document_called_as_a_number_or_a_field_takes_no_report_along(kg: Kg, name: str) -> None:
+    _write(kg, name)
+    report = kg.process("meetings", "--timeout", "120")
+    assert kg("forget", name, "--yes").code == 0
+    [path] = (kg.folder / ".kg/default/runs").glob("*/report.json")
+    assert _keys(json.loads(path.read_text(encoding="utf-8"))) == _keys(report)
+    for words in (["runs"], ["report"], ["report", "--json"], ["logs"], ["report", "--format", "html"]):
+        assert kg(*words).code == 0
+    assert _found(kg, name) == []
+
+
+def test_names_are_found_as_markdown_and_pages_write_them_and_in_logs_of_earlier_days(kg: Kg) -> None:
+    name = "wombat_*R&D*_sync.txt"
+    path = _write(kg, name)
+    words = path.read_text(encoding="utf-8")
+    log = kg.folder / "all.log"
+    path.write_text("", encoding="utf-8")  # what can't be read is named by its report
+    kg.process("meetings", "--log-file", log, code=2)
+    path.write_text(words, encoding="utf-8")
+    kg.process("meetings", "--log-file", log, "-v")
+    earlier = log.rename(kg.folder / "all.log.2026-11-29")
+    assert kg("report", "--format", "html", "--graph").code == 0
+    runs = kg.folder / ".kg/default/runs"
+    assert any("wombat\\_" in each.read_text(encoding="utf-8") for each in runs.glob("*/report.md"))
+    assert list(runs.glob("*/graph.html"))
+    assert "wombat" in earlier.read_text(encoding="utf-8")
+    assert kg("forget", name, "--yes").code == 0
+    assert _found(kg, "wombat", "turnips", "R&D*", "R\\u0026D") == []
+    assert "wombat" not in earlier.read_text(encoding="utf-8")
+
+
+def test_who_was_stopped_half_way_goes_on_where_only_the_command_is_known(
+    kg: Kg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cli import scrub
+
+    _write(kg, "a_wombat.txt")
+    kg.process("meetings", "-v")
+    (identity,) = kg.ledger().execute("SELECT hex(id) FROM document WHERE name LIKE '%wombat%'").fetchone()
+    identity = "-".join((identity[:8], identity[8:12], identity[12:16], identity[16:20], identity[20:])).lower()
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scrub, "scrub_ledger", stopped)
+        assert kg("forget", identity, "--yes").code != 0
+    assert _found(kg, "wombat")
+    assert kg("forget", identity, "--yes").code == 0
+    assert _found(kg, "wombat", "turnips") == []

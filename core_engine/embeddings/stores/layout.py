@@ -23,6 +23,10 @@ INDEXED = {
 }
 
 
+SLUG = re.compile(r"[a-z0-9-]+")
+"""How slug() looks."""
+
+
 def slug(model: str | None, dimensions: int | None) -> str:
     """A short name, fit for a folder or a collection, that no other model and size share; `bm25` without a model."""
     if dimensions is None:

@@ -13,7 +13,16 @@ from qdrant_client import AsyncQdrantClient, models
 
 from core_engine.embeddings.stores.address import basic, header_value, without_login
 from core_engine.embeddings.stores.calls import PatientCalls
-from core_engine.embeddings.stores.layout import DENSE, INDEXED, SPARSE, dense_vector, point_of, slug, storable
+from core_engine.embeddings.stores.layout import (
+    DENSE,
+    INDEXED,
+    SLUG,
+    SPARSE,
+    dense_vector,
+    point_of,
+    slug,
+    storable,
+)
 from core_engine.embeddings.stores.ranking import depth, fuse
 from core_engine.errors import StoreError
 from core_engine.pages import sized_pages
@@ -117,13 +126,18 @@ class QdrantVectorStore:
         used = f"{self._alias}__{slug(model if dimensions else None, dimensions)}"
         try:
             known = await self._impatient.make(client.get_collections)
-            others = [c.name for c in known.collections if c.name.startswith(f"{self._alias}__") and c.name != used]
+            others = [c.name for c in known.collections if self._is_ours(c.name) and c.name != used]
             for name in others:
                 await self._patient.make(client.delete_collection, name)
         finally:
             self._client = None
             await client.close()
         return [f"{self.name} {name} (deleted)" for name in others]
+
+    def _is_ours(self, collection: str) -> bool:
+        """Another workspace's name may begin as this one's does; what stands behind it has no underscores."""
+        beginning, _, of_model = collection.rpartition("__")
+        return beginning == self._alias and SLUG.fullmatch(of_model) is not None
 
     async def flush(self) -> None:
         # Every write waited until the server had it on disk.

@@ -158,10 +158,11 @@ async def test_collections_of_other_models_are_deleted_and_nobody_elses(make, qd
     for store in (make(), make(4, "small"), make(8, "large")):
         await store.open()
     qdrant_face.request("PUT", f"/collections/{alias}-b__bm25", json={"sparse_vectors": {"sparse": {}}})
+    qdrant_face.request("PUT", f"/collections/{alias}__b__bm25", json={"sparse_vectors": {"sparse": {}}})
     dropped = await make().drop_others(4, "small")
     assert [name.split()[-2].partition("__")[2][:7] for name in dropped] == ["bm25", "large-8"]
     left = [c["name"] for c in qdrant_face.request("GET", "/collections")["collections"] if alias in c["name"]]
-    assert sorted(left) == sorted([f"{alias}-b__bm25", make(4, "small")._collection])
+    assert sorted(left) == sorted([f"{alias}-b__bm25", f"{alias}__b__bm25", make(4, "small")._collection])
 
 
 async def test_every_point_is_named_once_and_read_back_as_it_was_written(make, monkeypatch):
