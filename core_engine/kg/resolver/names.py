@@ -47,7 +47,7 @@ class PersonName:
         return len(self.given) > 1 and len(self.surname) > 1
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def person_name(said: str) -> PersonName | None:
     """The parts of a name as it was said; None for what is no name ("Speaker 3", "Project Manager")."""
     if not said.strip() or is_role_label(normal_form(said)):

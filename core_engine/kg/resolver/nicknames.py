@@ -284,7 +284,7 @@ def _read() -> Mapping[str, frozenset[str]]:
 _NAMES: Final = _read()
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def names_of(given: str) -> frozenset[str]:
     """The names that a given name may stand for, itself included."""
     return _NAMES.get(given, frozenset()) | {given}

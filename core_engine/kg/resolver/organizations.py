@@ -49,7 +49,7 @@ _SMALL: Final = word_set("of the and for in on at to de la le les du des di y un
 _LONGEST_ACRONYM: Final = 8
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def words_of(norm: str) -> tuple[str, ...]:
     """The words of a name in a form that is the same for "Labs" and "Laboratory"."""
     return tuple(_shared_form(word) for word in plain(norm).split())
@@ -63,7 +63,7 @@ def _shared_form(word: str) -> str:
     return _SHORTENED.get(word, word)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def without_legal_form(norm: str) -> tuple[str, str]:
     """The name without "Inc.", "GmbH" and the like (words as in `words_of`), and the form in a word; '' without one."""
     words = list(words_of(norm))
@@ -76,7 +76,7 @@ def without_legal_form(norm: str) -> tuple[str, str]:
     return " ".join(words), " ".join(reversed(forms))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def initials_of(norm: str) -> frozenset[str]:
     """The acronyms that a name of several words may have: with its small words and without, with its legal form or not."""
     found = set()

@@ -31,7 +31,8 @@ _PAGE = 200
 _ATOMS = 500
 _SETTLED = 500
 _DOCUMENTS = 200  # of an atom that are looked at: what 200 don't show, more won't
-_KEPT = 20_000  # atoms held while blocks are looked at
+_KEPT = 10_000  # atoms held while blocks are looked at
+_DOCUMENTS_KEPT = 100_000  # numbers of documents, of all the atoms together
 
 
 class Resolver:
@@ -45,6 +46,7 @@ class Resolver:
         self._organization = ontology.entity_type("Organization") or "Organization"
         self._known: dict[int, Known | None] = {}
         self._documents: dict[int, set[int]] = {}
+        self._documents_kept = 0
 
     @property
     def _mark(self) -> str:
@@ -73,6 +75,7 @@ class Resolver:
         ledger.write(resolution.note_seen, seen if mode != "none" else told.seen, self._mark)
         self._known.clear()
         self._documents.clear()
+        self._documents_kept = 0
         return changed
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -127,11 +130,13 @@ class Resolver:
         return [one for no in numbers if (one := self._known[no]) is not None]
 
     def _documents_of(self, db: sqlite3.Connection, no: int) -> set[int]:
-        if len(self._documents) > _KEPT:
-            self._documents.clear()
-        if no not in self._documents:
-            self._documents[no] = resolution.documents_with(db, no, _DOCUMENTS)
-        return self._documents[no]
+        if (found := self._documents.get(no)) is None:
+            if self._documents_kept > _DOCUMENTS_KEPT:
+                self._documents.clear()
+                self._documents_kept = 0
+            found = self._documents[no] = resolution.documents_with(db, no, _DOCUMENTS)
+            self._documents_kept += len(found) + 1
+        return found
 
     def _kind(self, type_: str) -> str:
         kind = self._ontology.kind(type_)

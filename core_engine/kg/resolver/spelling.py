@@ -30,7 +30,7 @@ _SOUNDS: Final = (
 _DOUBLED: Final = re.compile(r"(.)\1+")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def plain(text: str) -> str:
     """Without accents, in lower case: "Zdeněk" is "zdenek"."""
     if text.isascii():
@@ -39,14 +39,14 @@ def plain(text: str) -> str:
     return "".join(char for char in spread if not unicodedata.combining(char))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def compact(norm: str) -> str:
     """Without accents and spaces, small numbers as digits: "Petrel Two" and "petrel-2" are "petrel2"."""
     words = plain(norm).split()
     return "".join([*words[:1], *(_NUMBERS.get(word, word) for word in words[1:])])
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def sound(norm: str) -> str:
     """The consonants as they are heard: "Hegota" and "Hakota" are alike. A vowel at the beginning is kept as "a"."""
     text = plain(norm).replace(" ", "")
