@@ -26,6 +26,8 @@ def write_files(path: Path, parts: Iterable[tuple[str, str | bytes]]) -> None:
         with contextlib.ExitStack() as closing:
             for name, part in parts:
                 target = path / name if name else path
+                if target not in drafts and target.is_dir():
+                    raise SettingsError(f"--out {target} is a folder: name a file in it")
                 if target not in drafts:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")

@@ -16,7 +16,7 @@ from core_engine.ledger import tally
 from core_engine.ledger.ledger import Ledger
 from core_engine.ledger.looking import looking
 from core_engine.ports import Pricer
-from core_engine.settings import Settings
+from core_engine.settings import WORKSPACE, Settings
 from kg_batch import __version__
 from metrics.budget import RunBudget
 from metrics.caps import Caps
@@ -29,8 +29,9 @@ _UNFOLDED = 20_000  # calls that are added up in passing: a fraction of a second
 
 
 def workspaces_in(home: str) -> list[str]:
-    """Their names, sorted."""
-    return sorted(path.parent.name for path in Path(home).glob("*/ledger.sqlite3"))
+    """Their names, sorted. Copies of a folder, whose name can't be one, are none."""
+    names = (path.parent.name for path in Path(home).glob("*/ledger.sqlite3"))
+    return sorted(name for name in names if WORKSPACE.fullmatch(name))
 
 
 def gathered(settings: Settings, names: list[str], now: float) -> tuple[Usage, list[str]]:

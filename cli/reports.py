@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from core_engine.ledger.looking import looking
 from core_engine.ledger.runs import RunRow
 from core_engine.settings import Settings
 from metrics.conditions import condition
+from metrics.measures import bought
 from metrics.render import markdown as as_markdown
 from metrics.render import money, summary
 
@@ -195,8 +197,9 @@ def list_runs(
                 "status": _status(row, held),
                 "exit_code": row.exit_code,
                 "chunks": said.get("chunks", {}).get("total"),
-                "bought": said["chunks"]["total"] - said["chunks"]["reused"] if said else None,
-                "cost_usd": costs.get(row.id, 0),
+                "bought": bought(said) if said else None,
+                "cost_usd": costs[row.id].cost if row.id in costs else 0,
+                "unpriced_calls": costs[row.id].unpriced if row.id in costs else 0,
             }
         )
     if json:
@@ -215,7 +218,7 @@ def list_runs(
             said["status"],
             said["exit_code"],
             said["chunks"],
-            money(float(said["cost_usd"])),
+            _priced(said["cost_usd"], said["unpriced_calls"]),
         )
         for row, said in zip(found, listed, strict=True)
     ]
@@ -333,10 +336,12 @@ def _way(answer: overview.CurrentAnswers) -> str:
     return f"{answer.description.get('model')}" + (f" ({details})" if details else "")
 
 
+def _priced(dollars: Decimal, unpriced: int) -> str:
+    return money(float(dollars)) + (f" + {unpriced:,} calls unpriced" if unpriced else "")
+
+
 def _dollars(spent: overview.Spending) -> str:
-    text = money(float(spent.total))
-    if spent.unpriced_calls:
-        text += f" + {spent.unpriced_calls:,} calls unpriced"
+    text = _priced(spent.total, spent.unpriced_calls)
     if spent.unknown_calls:
         text += (
             f" + {spent.unknown_calls:,} calls with an unknown answer, at most {money(float(spent.unknown_at_most))}"

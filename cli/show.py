@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +22,10 @@ def out(text: str) -> None:
 
 def json_out(value: Any) -> None:
     """Print a result as one JSON value. Money as a number, like in the reports."""
-    sys.stdout.write(orjson.dumps(_plain(value), default=_default, option=orjson.OPT_INDENT_2).decode() + "\n")
+    text = orjson.dumps(_plain(value), default=_default, option=orjson.OPT_INDENT_2).decode()
+    if sys.stdout.isatty():  # which acts on more than what JSON escapes
+        text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    sys.stdout.write(text + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

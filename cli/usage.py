@@ -145,9 +145,11 @@ def _edge(option: str, caps: Caps, text: str) -> tuple[float, float]:
     for pattern, period in (("%Y-%m-%d", "day"), ("%Y-%m", "month")):
         try:
             day = dt.datetime.strptime(text, pattern).replace(hour=12, tzinfo=caps.zone)
+            return caps.span(period, day.timestamp())
         except ValueError:
             continue
-        return caps.span(period, day.timestamp())
+        except OverflowError as error:
+            raise SettingsError(f"{option} {text}: no calendar goes further") from error
     raise SettingsError(f"{option} {text!r} should be a day, like 2026-11-01, or a month, like 2026-11")
 
 

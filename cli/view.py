@@ -83,7 +83,7 @@ def _found(db: Connection, asked: str) -> bytes:
             key = b""
         if rows.entity_rows(db, [key]):
             return key
-    keys = around.called(db, normal_form(asked), asked.split())
+    keys = around.called(db, normal_form(asked), list(filter(None, map(normal_form, asked.split()))))
     if not keys:
         raise SettingsError(f"no entity is called {asked!r}: `kg search {asked}` shows what is near")
     found = rows.entity_rows(db, keys[: _OTHERS + 1])

@@ -484,9 +484,10 @@ def _forecast(
     exact: bool,
 ) -> tuple[Forecast, str]:
     from core_engine.llm.tokens import TokenCounter, estimate_tokens
-    from metrics.told import told_by
+    from metrics.told import Told, told_by
 
-    told = told_by(settings.ledger_path, model, extract_no, settings.embedding_model)
+    asks = settings.asks_models or settings.resolve_used == "model"
+    told = told_by(settings.ledger_path, model, extract_no, settings.embedding_model) if asks else Told()
     chat = TokenCounter(model, exact=exact and not told.replies)
     texts = TokenCounter(settings.embedding_model, exact=exact and not told.embedding_calls)
     tally = Tally(

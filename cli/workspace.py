@@ -15,7 +15,13 @@ from core_engine.settings import Settings
 def existing(loaded: Loaded) -> Settings:
     """The settings, if their workspace is there. SettingsError, with what to do, if it isn't."""
     settings = loaded.settings
-    if not settings.ledger_path.is_file():
+    try:
+        there = settings.ledger_path.is_file()
+    except OSError as error:
+        raise SettingsError(
+            f"{settings.ledger_path}: {error.strerror}: it is somebody else's, or --home is another"
+        ) from error
+    if not there:
         raise SettingsError(
             f"there is no workspace {settings.workspace!r} in {settings.home}: `kg process PATHS` makes it, --workspace "
             "and --home name another"

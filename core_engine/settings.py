@@ -18,7 +18,7 @@ from core_engine.trial import Way, ways
 from core_engine.types import Payer
 
 _PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d*)?")  # with or without a port
-_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 _LONGEST_TAG = 200  # characters of a value
 _MOST_TAGS = 20
@@ -123,7 +123,7 @@ class Settings:
     langsmith_api_key: str | None = _setting(None, "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", secret=True)
     langsmith_endpoint: str = _setting("https://api.smith.langchain.com", "LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT")
     langsmith_project: str = _setting("kg", "LANGSMITH_PROJECT", "LANGCHAIN_PROJECT")
-    langsmith_workspace_id: str = _setting("", "LANGSMITH_WORKSPACE_ID")
+    langsmith_workspace_id: str = _setting("", "LANGSMITHWORKSPACE_ID")
     langsmith_hide_inputs: str = _setting("", "LANGSMITH_HIDE_INPUTS", "LANGCHAIN_HIDE_INPUTS")
     langsmith_hide_outputs: str = _setting("", "LANGSMITH_HIDE_OUTPUTS", "LANGCHAIN_HIDE_OUTPUTS")
     langsmith_hide_metadata: str = _setting("", "LANGSMITH_HIDE_METADATA", "LANGCHAIN_HIDE_METADATA")
@@ -146,7 +146,7 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, metadata={"secret": True, "env": ()})
 
     def __post_init__(self) -> None:
-        if not _WORKSPACE.fullmatch(self.workspace):
+        if not WORKSPACE.fullmatch(self.workspace):
             raise SettingsError(
                 f"--workspace {self.workspace!r} can't be a name: letters, digits, '.', '_' and '-', 64 at most, "
                 "beginning with a letter or digit"
@@ -348,7 +348,7 @@ def without_credentials(url: str) -> str:
 
 
 def _check_persona(name: str, persona: str) -> None:
-    if not _WORKSPACE.fullmatch(persona):
+    if not WORKSPACE.fullmatch(persona):
         raise SettingsError(f"{name} {persona!r} can't be a name: the same signs as in a workspace's")
 
 

@@ -34,8 +34,19 @@ class Measure:
 
 
 def bought(report: Report) -> int:
-    """Chunks for which the run had something to buy."""
-    return int(report["chunks"]["total"] - report["chunks"]["reused"])
+    """Chunks that the run has bought something for."""
+    chunks = report["chunks"]
+    return int(chunks.get("bought", chunks["total"] - chunks["reused"]))  # reports of earlier versions don't say
+
+
+def _priced(name: str) -> Callable[[Report], float | None]:
+    """Money of which nothing is missing: None where some calls have no known price."""
+
+    def read(report: Report) -> float | None:
+        cost = report["cost_usd"]
+        return None if cost.get("unpriced_calls") else cost[name]
+
+    return read
 
 
 def _over(part: float, whole: float) -> float | None:
@@ -65,7 +76,7 @@ def _grounded(report: Report) -> float | None:
 
 
 def _per_chunk(report: Report) -> float | None:
-    return report["cost_usd"]["per_chunk"] if bought(report) and _has_calls(report) else None
+    return _priced("per_chunk")(report) if bought(report) and _has_calls(report) else None
 
 
 def _has_calls(report: Report) -> bool:
@@ -73,9 +84,9 @@ def _has_calls(report: Report) -> bool:
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("cost", "cost", -1, "dollars", lambda r: r["cost_usd"]["total"]),
+    Measure("cost", "cost", -1, "dollars", _priced("total")),
     Measure("cost_per_chunk", "cost per chunk", -1, "dollars", _per_chunk),
-    Measure("wasted", "wasted", -1, "dollars", lambda r: r["cost_usd"]["wasted"]),
+    Measure("wasted", "wasted", -1, "dollars", _priced("wasted")),
     Measure("tokens_per_chunk", "tokens per chunk", -1, "", lambda r: _over(_all_tokens(r), bought(r))),
     Measure(
         "cached", "prompt from the cache", 1, "share", lambda r: _over(r["tokens"]["cached"], r["tokens"]["prompt"])

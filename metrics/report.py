@@ -195,7 +195,7 @@ def _decimal(text: str | None) -> Decimal | None:
 
 
 def _chunks(db: sqlite3.Connection, outcome: Outcome, progress: Progress, projection: Projection) -> dict[str, int]:
-    """Adds up: total = written + reused + dead + pending."""
+    """Adds up: total = written + reused + dead + pending. `bought`: what this run's answers and refusals were about."""
     rows = db.execute(
         "SELECT count(*), total(c.want_extract IS NULL AND c.want_embed IS NULL), total(x.state = ?1 OR e.state = ?1) "
         "FROM chunk c LEFT JOIN question x ON x.no = c.want_extract LEFT JOIN question e ON e.no = c.want_embed "
@@ -204,6 +204,7 @@ def _chunks(db: sqlite3.Connection, outcome: Outcome, progress: Progress, projec
     ).fetchone()
     answered, dead = int(rows[1]), int(rows[2])
     written = 0 if projection.errors or projection.deferred else answered
+    bought = answered + dead
     dead += progress.dead_before
     return {
         "total": progress.chunks,
@@ -211,6 +212,7 @@ def _chunks(db: sqlite3.Connection, outcome: Outcome, progress: Progress, projec
         "reused": progress.reused,
         "dead": dead,
         "pending": progress.chunks - written - progress.reused - dead,
+        "bought": bought,
     }
 
 
@@ -260,7 +262,7 @@ def _cost(
     total = sum(spent.values(), Decimal(0))
     # An answer without its usage is billed all the same, and has a price: it is unknown, not unpriced.
     unknown = [c for c in calls if c.cost is None and (not c.answered or c.ceiling is not None)]
-    bought = max(chunks["total"] - chunks["reused"], 0)
+    bought = chunks["bought"]
     return {
         "total": _money(total),
         "chat": _money(spent["extract"] + spent["resolve"]),
@@ -385,17 +387,18 @@ def _throughput(
     busy = wall
     if progress.first_request_at and progress.last_commit_at:
         busy = max(progress.last_commit_at - progress.first_request_at, 1e-9)
-    tokens = sum(c.usage.total for c in calls)
-    requests = len(calls)
+    live = [c for c in calls if not c.batch]  # lines of Batch jobs were worked on at another time, by other limits
+    tokens = sum(c.usage.total for c in live)
+    requests = len(live)
     shares = [
         (requests if state.unit == "requests" else tokens) / (state.limit * busy / 60)
         for state in limits
         if state.limit and not (state.learned and not state.used)
     ]
     return {
-        "chunks_per_s": round((chunks["total"] - chunks["reused"]) / wall, 2),
-        "tokens_per_min": round(tokens / busy * 60) if calls else 0,
-        "limit_efficiency": round(max(shares), 4) if shares and calls else None,
+        "chunks_per_s": round(chunks["bought"] / wall, 2),
+        "tokens_per_min": round(tokens / busy * 60) if live else 0,
+        "limit_efficiency": round(max(shares), 4) if shares and live else None,
         "peak_in_flight": progress.peak_in_flight,
         "first_request_to_last_commit_s": round(busy, 3) if progress.first_request_at else 0,
     }

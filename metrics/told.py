@@ -58,12 +58,13 @@ def told_by(ledger: Path, model: str, spec: int | None, embedding_model: str) ->
         with _opened(path) as db:
             if db is None:
                 continue
-            if not told.replies:
-                told = _chat(db, told, model, spec if path == ledger else None)
-            if not told.embedding_calls:
-                told = _embedding(db, told, embedding_model)
-            if told.resolving is None:
-                told = replace(told, resolving=_resolving(db, own=path == ledger))
+            with contextlib.suppress(sqlite3.Error):  # a damaged one is its own workspace's trouble
+                if not told.replies:
+                    told = _chat(db, told, model, spec if path == ledger else None)
+                if not told.embedding_calls:
+                    told = _embedding(db, told, embedding_model)
+                if told.resolving is None:
+                    told = replace(told, resolving=_resolving(db, own=path == ledger))
         if told.replies and told.embedding_calls:
             break
     return told

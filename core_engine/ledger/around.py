@@ -112,17 +112,15 @@ def count(db: sqlite3.Connection) -> int:
 
 
 def called(db: sqlite3.Connection, norm: str, words: Sequence[str]) -> list[bytes]:
-    """Entities of that normal form; if there are none, those of which one name holds all the words. Heaviest first."""
+    """Entities of that normal form; if there are none, those of which one name holds all the words. Heaviest first.
+
+    All of them in normal form: SQLite knows no capitals but ASCII's.
+    """
     exact = [row[0] for row in db.execute("SELECT DISTINCT entity FROM atom WHERE norm = ?", (norm,))]
-    found = exact or [
-        row[0]
-        for row in db.execute(
-            "SELECT DISTINCT a.entity FROM (SELECT DISTINCT atom, name FROM mention WHERE "
-            + " AND ".join(["instr(lower(name), ?)"] * len(words))
-            + ") n JOIN atom a ON a.no = n.atom",
-            [word.lower() for word in words],
-        )
-    ]
+    if not exact and not words:
+        return []
+    held = " AND ".join(["instr(norm, ?)"] * len(words))
+    found = exact or [row[0] for row in db.execute(f"SELECT DISTINCT entity FROM atom WHERE {held}", list(words))]
     put_keys(db, found)
     rows = db.execute(
         "SELECT k.key FROM temp.wanted k JOIN atom a ON a.entity = k.key JOIN mention m ON m.atom = a.no "

@@ -127,10 +127,13 @@ def held(path: Path, wait_s: float = ENDING_S) -> Iterator[None]:
 
 def is_held(path: Path) -> str:
     """Who holds the lock now, or '' if nobody does."""
-    if not path.exists():
+    try:
+        if not path.exists():
+            return ""
+        with path.open("a+", encoding="utf-8") as file:
+            return "" if _try_lock(file) else _holder(path)
+    except OSError:  # a copy that can't be written: nobody works on it
         return ""
-    with path.open("a+", encoding="utf-8") as file:
-        return "" if _try_lock(file) else _holder(path)
 
 
 def _opened(path: Path) -> IO[str]:

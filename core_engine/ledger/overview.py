@@ -152,11 +152,20 @@ def last_settings(db: sqlite3.Connection) -> dict[str, Any]:
     return dict(orjson.loads(row[0])) if row else {}
 
 
-def costs_by_run(db: sqlite3.Connection) -> dict[str, Decimal]:
+@dataclass(frozen=True, slots=True)
+class RunCost:
+    """What a run has spent, in US dollars, and how many of its calls have no known price."""
+
+    cost: Decimal = Decimal(0)
+    unpriced: int = 0
+
+
+def costs_by_run(db: sqlite3.Connection) -> dict[str, RunCost]:
     """What each run has spent, by its id."""
-    found: dict[str, Decimal] = {}
+    found: dict[str, RunCost] = {}
     for key, sums in tally.read(db, waits=False):
-        found[key.run] = found.get(key.run, Decimal(0)) + tally.dollars(sums.cost)
+        before = found.get(key.run, RunCost())
+        found[key.run] = RunCost(before.cost + tally.dollars(sums.cost), before.unpriced + sums.unpriced)
     return found
 
 

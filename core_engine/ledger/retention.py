@@ -22,6 +22,7 @@ from core_engine.ledger.tally import SLOT_S, Key, Sums
 from core_engine.ledger.values import ANSWERED
 
 _PAGE = 10_000  # calls let go of in one commit
+_NOON_S = 12 * 3_600.0
 _ARCHIVED = (
     "id", "run", "batch", "stage", "endpoint", "model", "attempt", "purpose", "persona", "started_at", "wait_s", "status",
     "duration_s", "prompt", "cached", "completion", "reasoning", "cost", "ceiling", "tokens_at_most", "error_kind",
@@ -62,13 +63,14 @@ def roll_up(db: sqlite3.Connection, before: float, archive: Path | None = None) 
 def by_days(db: sqlite3.Connection, before: float, midnight: Callable[[float], float]) -> int:
     """Have the tally hold days where it held quarters of an hour, for days that ended before that moment.
 
-    `midnight` gives the first moment of the day that holds a moment. How many rows it has fewer.
+    `midnight` gives the first moment of the day that holds a moment. How many rows it has fewer. A day stands at its noon,
+    which is of the same date for who counts days in another zone.
     """
     most = int(midnight(before) // SLOT_S)
     days: dict[Key, Sums] = {}
     taken = 0
     for key in tally.keys(db, before=most):
-        day = key._replace(slot=int(midnight(key.slot * SLOT_S) // SLOT_S))
+        day = key._replace(slot=int((midnight(key.slot * SLOT_S) + _NOON_S) // SLOT_S))
         if day != key:
             days.setdefault(day, Sums()).add(tally.take(db, key))
             taken += 1

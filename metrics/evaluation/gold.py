@@ -72,7 +72,10 @@ def read_gold(path: Path) -> list[GoldDocument]:
 
 def read_pairs(path: Path) -> list[GoldPair]:
     """Pairs of names from a table with the columns document_a, name_a, document_b, name_b, verdict (same | different)."""
-    head, *rows = (line.decode("utf-8-sig").rstrip("\r\n").split("\t") for line in _lines(path))
+    try:
+        head, *rows = (line.decode("utf-8-sig").rstrip("\r\n").split("\t") for line in _lines(path))
+    except ValueError as error:  # no line, or not UTF-8
+        raise SettingsError(f"{path}: it is empty, or not UTF-8: save it as a table with tabs, in UTF-8") from error
     columns = ("document_a", "name_a", "document_b", "name_b", "verdict")
     if missing := [name for name in columns if name not in head]:
         raise SettingsError(f"{path}:1: the columns {', '.join(missing)} are missing.")

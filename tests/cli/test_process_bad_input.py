@@ -230,7 +230,7 @@ def test_ready_chunks_of_any_size_and_of_fillers_alone_come_out_whole(with_model
     ]
     (folder / "ready.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     report = with_model.process("t")
-    assert report["chunks"] == {"total": 4, "written": 4, "reused": 0, "dead": 0, "pending": 0}
+    assert report["chunks"] == {"total": 4, "written": 4, "reused": 0, "dead": 0, "pending": 0, "bought": 4}
     assert with_model.process("t")["chunks"]["reused"] == 4
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import time
 from decimal import Decimal
 
@@ -139,6 +140,7 @@ def test_a_span_of_days_or_months_is_all_that_counts(kg):
         (("--since", "2026-02-30"), "--since '2026-02-30'"),
         (("--since", "2026-12", "--until", "2026-11"), "before --since"),
         (("--all", "--since", "2026-11"), "choose one"),
+        (("--until", "9999-12-31"), "no calendar goes further"),
         (("--json", "--csv"), "choose one"),
         (("--tag", "a"), "NAME=VALUE"),
         (("-w", "nowhere"), "nowhere"),
@@ -150,6 +152,13 @@ def test_what_can_not_be_is_said_with_exit_1(made, words, said):
     assert ran.code == 1
     assert said in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_copy_of_a_workspaces_folder_is_passed_over(made):
+    shutil.copytree(made.folder / ".kg/default", made.folder / ".kg/default (copy)")
+    ran = made("usage")
+    assert ran.code == 0, ran.err
+    assert "copy" not in ran.out + ran.err
 
 
 def test_without_a_workspace_it_says_how_to_make_one(tmp_path):

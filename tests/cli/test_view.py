@@ -60,3 +60,22 @@ def test_the_same_graph_gives_the_same_page(made: Kg) -> None:
     made("view", "-o", "a.html")
     made("view", "-o", "b.html")
     assert (made.folder / "a.html").read_bytes() == (made.folder / "b.html").read_bytes()
+
+
+def test_names_in_any_script_are_found_by_a_part_and_nothing_by_nothing(kg: Kg) -> None:
+    (kg.folder / "t.txt").write_text(
+        "Özlem Kaya: Anna went to Łódź with Анна Петрова.\nАнна Петрова: Özlem Kaya was there as well.\n" * 3, "utf-8"
+    )
+    kg.process("t.txt")
+    for asked in ("özlem", "Özlem", "анна", "Петрова"):
+        assert kg("view", asked).code == 0, asked
+    ran = kg("view", " ")
+    assert ran.code == 1
+    assert "no entity" in ran.err
+
+
+def test_a_folder_is_no_file_to_write(made: Kg) -> None:
+    for words in (["view"], ["export"], ["report", "--format", "html"]):
+        ran = made(*words, "--out", ".")
+        assert ran.code == 1
+        assert "--out . is a folder" in ran.err

@@ -145,7 +145,14 @@ def test_a_fault_about_one_chunk_costs_that_chunk_alone(kg, server, undisturbed,
     assert adds_up(healed.report)
     assert bought_again(kg) == 0
     assert kind in ANSWERED_OTHERWISE or kg.graph() == undisturbed
-    assert kg.process(*FAST)["chunks"] == {"total": 20, "written": 0, "reused": 20, "dead": 0, "pending": 0}
+    assert kg.process(*FAST)["chunks"] == {
+        "total": 20,
+        "written": 0,
+        "reused": 20,
+        "dead": 0,
+        "pending": 0,
+        "bought": 0,
+    }
 
 
 @pytest.mark.parametrize("kind", ["http400", "wrong_schema", "left_out", "http500"])

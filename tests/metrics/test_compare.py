@@ -93,6 +93,14 @@ def test_a_larger_run_is_not_dearer_for_its_size(report, changed: Change) -> Non
     assert not [line for line in compare(report, after).worse if line.startswith(("cost +", "wall"))]
 
 
+def test_what_has_no_price_is_neither_cheaper_nor_dearer(report, changed: Change) -> None:
+    free = changed({"cost_usd.total": 0, "cost_usd.per_chunk": 0, "cost_usd.wasted": 0, "cost_usd.unpriced_calls": 3})
+    for both in ((report, free), (free, report)):
+        found = compare(*both)
+        assert not any("cost" in line for line in (*found.worse, *found.better))
+    assert "not known" in condition("cost>5").against(free, report).said
+
+
 # --- conditions ------------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,14 @@ def test_the_graph_is_that_of_a_run_by_requests_and_the_bill_is_half(kg, server,
     report = batch(kg)
     books = server.books()
     lines = [entry for entry in books["log"] if entry["batch"]]
-    assert report["chunks"] == {"total": CHUNKS, "written": CHUNKS, "reused": 0, "dead": 0, "pending": 0}
+    assert report["chunks"] == {
+        "total": CHUNKS,
+        "written": CHUNKS,
+        "reused": 0,
+        "dead": 0,
+        "pending": 0,
+        "bought": CHUNKS,
+    }
     assert report["cost_usd"]["total"] == pytest.approx(float(books["dollars"]), abs=1e-8)
     assert report["batch"]["requests"] == len(lines) == 2
     assert books["batch"]["submitted_again"] == 0

@@ -186,6 +186,18 @@ def test_no_sum_changes_when_old_calls_go_and_again_nothing_happens(ledger):
     assert ledger.write(retention.by_days, before, midnight) == 0
 
 
+def test_days_stay_where_they_are_whoever_counts_them(ledger):
+    fill(ledger, 300)
+    ledger.write(tally.fold, Halved())
+    before = START + 60 * DAY
+    ours, theirs = (caps_of({"time_zone": zone}, "w") for zone in ("Europe/Berlin", "UTC"))
+    ledger.write(retention.by_days, before, lambda moment: ours.span("day", moment)[0])
+    once = by_days(everything(ledger), lambda moment: theirs.span("day", moment)[0])
+    for caps in (theirs, ours, theirs, ours):
+        ledger.write(retention.by_days, before, lambda moment, caps=caps: caps.span("day", moment)[0])
+        assert by_days(everything(ledger), lambda moment: theirs.span("day", moment)[0]) == once
+
+
 def test_days_turn_in_the_time_zone_also_when_the_clocks_change(ledger):
     zone = ZoneInfo("Europe/Berlin")
     caps = caps_of({"time_zone": "Europe/Berlin"}, "w")
@@ -198,7 +210,7 @@ def test_days_turn_in_the_time_zone_also_when_the_clocks_change(ledger):
     ledger.write(tally.fold)
     ledger.write(retention.by_days, START + 200 * DAY, lambda moment: caps.span("day", moment)[0])
     [(key, sums)] = everything(ledger).items()
-    assert key.slot * SLOT_S == dt.datetime(2026, 10, 25, tzinfo=zone).timestamp()
+    assert key.slot * SLOT_S == dt.datetime(2026, 10, 25, tzinfo=zone).timestamp() + DAY / 2
     assert sums.prompt == 20
 
 
