@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -224,9 +225,9 @@ def read_line(text: bytes) -> Line:
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError:
-        try:
-            row = orjson.loads(text.decode("utf-8", "replace"))
-        except orjson.JSONDecodeError:
+        try:  # as the SDK reads a reply: unpaired surrogates and NaN are paid for like any other
+            row = json.loads(text.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
             row = None
     if not isinstance(row, dict):
         return Line("", None, "", None, "broken", "")

@@ -252,6 +252,18 @@ async def test_budget_and_limiter_are_settled_in_every_path(desk, answer, cost):
         await limiter.reserve(Lane("chat", "http://host/v1", "m"), 10)
 
 
+async def test_whoever_waits_at_a_cap_is_woken_where_the_account_can_not_be_written(desk):
+    one = desk("reply", cap=Decimal(1))
+
+    def full(*_: object, **__: object) -> None:
+        raise LedgerError("no room on the disk")
+
+    one.budget.settle = full
+    with pytest.raises(LedgerError):
+        await one.chat()
+    assert one.office.purse._out == 0
+
+
 async def test_a_call_at_whose_ceiling_the_cap_could_be_crossed_is_not_sent(desk):
     one = desk(cap=PRICE * 10)
     with pytest.raises(OverBudget):
