@@ -244,7 +244,7 @@ class Projector:
         if self._hurry.is_set():
             raise _OutOfTime
 
-    def _before_a_write(self, moment: Moment) -> None:
+    def _before_a_page(self, moment: Moment) -> None:
         """Raises Moved where somebody waits for deriving, which takes its time, or nobody writes beside us any more."""
         self._look_at_the_clock()
         if self._asked or (self._ending and not moment.quiet):
@@ -418,6 +418,7 @@ class Projector:
                     size = _CHUNK_PAGE if kind == CHUNK else _GRAPH_PAGE
                     with self._changed(moment, state, kind) as changed:
                         for page in changed.pages(size):
+                            self._before_a_page(moment)
                             with moment.reading() as db:
                                 found = read_rows(db, [key for key, _ in page])
                                 embeddings = self._embeddings(db, found) if kind == CHUNK else {}
@@ -458,28 +459,27 @@ class Projector:
                 continue
             vector = embeddings.get(key)
             now = _hash(_as_bytes(row), vector) if vector else _hash(_as_bytes(row))
+            marks.append((key, now))  # also of what is as it was: who begins anew passes over it
             if now != before:
                 changed.append(row)
-                marks.append((key, now))
                 new += before is None
                 if key in embeddings:
                     vectors[row.id] = vector
-        if not changed:
-            return
-        self._before_a_write(moment)
-        await self._begin("graph")
-        await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}, embeddings=vectors))
-        written.calls += 1
-        self._marking.write(stores.mark_written, number, kind, marks, moment.clock)
-        written.count(written.new, _KINDS[kind], new)
-        written.count(written.changed, _KINDS[kind], len(changed) - new)
-        moment.wrote()
+        if changed:
+            await self._begin("graph")
+            await store.apply(GraphChanges(**{_KINDS[kind]: tuple(changed)}, embeddings=vectors))
+            written.calls += 1
+            written.count(written.new, _KINDS[kind], new)
+            written.count(written.changed, _KINDS[kind], len(changed) - new)
+        if marks:
+            self._marking.write(stores.mark_written, number, kind, marks, moment.clock)
+            moment.wrote()
 
     async def _delete_page(
         self, store: GraphStore, number: int, moment: Moment, kind: int, keys: Sequence[bytes]
     ) -> None:
         written = self.result.graph
-        self._before_a_write(moment)
+        self._before_a_page(moment)
         await self._begin("graph")
         ids: Any = tuple(rows.relationship_ends(key) if kind == RELATIONSHIP else to_id(key) for key in keys)
         await store.apply(GraphChanges(**{f"deleted_{_KINDS[kind]}": ids}))
@@ -501,6 +501,7 @@ class Projector:
                 return
             with Spill() as gone, self._changed(moment, state, CHUNK) as changed:
                 for page in changed.pages(_VECTOR_PAGE):
+                    self._before_a_page(moment)
                     with moment.reading() as db:
                         found = rows.vector_sources(db, [key for key, _ in page], self._dense)
                     gone.add((key,) for key, before in page if before is not None and key not in found)
@@ -531,21 +532,20 @@ class Projector:
             now = _hash(
                 document.encode(), label.encode("utf-8", "surrogatepass"), str(seq).encode(), turns, vector or b""
             )
+            marks.append((key, now))
             if now != before:
                 points.append(self._point(key, document, label, seq, turns, vector))
-                marks.append((key, now))
                 new += before is None
-        if not points:
-            return
-        self._before_a_write(moment)
-        await self._begin("vectors")
-        await store.upsert(points)
-        await store.flush()
-        written.calls += 1
-        self._marking.write(stores.mark_written, number, CHUNK, marks, moment.clock)
-        written.count(written.new, "points", new)
-        written.count(written.changed, "points", len(points) - new)
-        moment.wrote()
+        if points:
+            await self._begin("vectors")
+            await store.upsert(points)
+            await store.flush()
+            written.calls += 1
+            written.count(written.new, "points", new)
+            written.count(written.changed, "points", len(points) - new)
+        if marks:
+            self._marking.write(stores.mark_written, number, CHUNK, marks, moment.clock)
+            moment.wrote()
 
     def _point(self, key: bytes, document: str, label: str, seq: int, turns: bytes, vector: bytes | None) -> Point:
         chunk = Chunk(to_id(key), document, seq, unpack_turns(turns))
@@ -553,7 +553,7 @@ class Projector:
 
     async def _delete_points(self, store: VectorStore, number: int, moment: Moment, keys: Sequence[bytes]) -> None:
         written = self.result.vectors
-        self._before_a_write(moment)
+        self._before_a_page(moment)
         await self._begin("vectors")
         await store.delete([to_id(key) for key in keys])
         await store.flush()

@@ -50,7 +50,9 @@ class Moment:
             yield db
 
     def wrote(self) -> None:
-        """Some of it was written, and that is noted. Raises Moved where it was held long enough: the rest is read anew."""
+        """Some of it was looked at and written, and that is noted. Raises Moved where it was held long enough: the rest is
+        read anew.
+        """
         now = time.monotonic()
         self._until = self._until or now + _LONGEST_S
         if now > self._until and not self.quiet:

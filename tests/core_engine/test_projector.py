@@ -726,13 +726,13 @@ def test_what_was_begun_while_the_run_went_on_is_ended_by_readings_that_hold_up_
     monkeypatch.setattr(projector, "_GRAPH_PAGE", 1)
     world.write("a", "Ann knows Bob.")
     quiet: list[bool] = []
-    sync = Projector._before_a_write
+    sync = Projector._before_a_page
 
     def noted(self: Projector, held: Moment) -> None:
         quiet.append(held.quiet)
         sync(self, held)
 
-    monkeypatch.setattr(Projector, "_before_a_write", noted)
+    monkeypatch.setattr(Projector, "_before_a_page", noted)
     following, go_on = _held_up(world)
     threading.Timer(0.2, go_on.set).start()
     result = following.finish()
