@@ -58,9 +58,16 @@ def positions(db: sqlite3.Connection) -> dict[int, tuple[int, int]]:
 
 
 def _answers(db: sqlite3.Connection) -> Iterator[tuple[int, Graded]]:
-    places = positions(db)
-    for question, graded in db.execute("SELECT extract, graded FROM chunk WHERE graded != '{}'"):
-        yield places.get(question, (1, 1))[0], orjson.loads(graded)
+    """Each with its position; none of the million that there may be is held."""
+    asked: tuple[int | None, list[int]] = (None, [])
+    rows = db.execute(
+        "SELECT c.extract, c.graded, k.no, k.questions FROM chunk c LEFT JOIN question q ON q.no = c.extract "
+        "LEFT JOIN call k ON k.no = q.call AND k.stage = 'extract' WHERE c.graded != '{}'"
+    )
+    for question, graded, call, questions in rows:
+        if call != asked[0]:  # neighbours were asked about together
+            asked = call, orjson.loads(questions) if questions else []
+        yield asked[1].index(question) + 1 if question in asked[1] else 1, orjson.loads(graded)
 
 
 def _add(total: list[int], counts: Sequence[int]) -> None:
