@@ -123,7 +123,7 @@ class Settings:
     langsmith_api_key: str | None = _setting(None, "LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", secret=True)
     langsmith_endpoint: str = _setting("https://api.smith.langchain.com", "LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT")
     langsmith_project: str = _setting("kg", "LANGSMITH_PROJECT", "LANGCHAIN_PROJECT")
-    langsmith_workspace_id: str = _setting("", "LANGSMITHWORKSPACE_ID")
+    langsmith_workspace_id: str = _setting("", "LANGSMITH_WORKSPACE_ID")
     langsmith_hide_inputs: str = _setting("", "LANGSMITH_HIDE_INPUTS", "LANGCHAIN_HIDE_INPUTS")
     langsmith_hide_outputs: str = _setting("", "LANGSMITH_HIDE_OUTPUTS", "LANGCHAIN_HIDE_OUTPUTS")
     langsmith_hide_metadata: str = _setting("", "LANGSMITH_HIDE_METADATA", "LANGCHAIN_HIDE_METADATA")
