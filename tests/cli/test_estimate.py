@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from metrics.told import told_by
@@ -147,3 +150,15 @@ def test_an_unpriced_model_has_no_price_and_not_a_price_of_nothing(kg):
     said = kg("estimate", "t", "--model", "my-own-model", "--json").report
     assert said["cost_usd"]["middle"] is None
     assert "unpriced" in kg("estimate", "t", "--model", "my-own-model").out
+
+
+def test_a_damaged_ledger_beside_it_stops_neither_an_estimate_nor_a_run(kg):
+    kg.process("t", "-w", "old")
+    old = kg.folder / ".kg/old/ledger.sqlite3"
+    with contextlib.closing(sqlite3.connect(old)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'call'").fetchone()
+    held = bytearray(old.read_bytes())
+    held[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096  # all else is whole
+    old.write_bytes(held)
+    assert kg("estimate", "t", "-w", "new").code == 0
+    assert kg.process("t", "-w", "new")["chunks"]["pending"] == 0
